@@ -1,0 +1,157 @@
+"""httpx, and so the official SDK, sync and async.
+
+The seam is `handle_request` of httpx's two transport classes: two public methods, one level below anything a
+user wraps around them (a retry transport sees every attempt) and above httpcore, where respx works. Patching
+the classes reaches every client, whichever thread or event loop made it.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import ssl
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import anyio
+import httpx
+
+from pytest_spidra.messages import Lost, Request
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from pytest_spidra.messages import Door, Flight, Reply
+
+
+@contextmanager
+def attached(door: Door) -> Iterator[None]:
+    """Bring the requests of every httpx client to `door`, as long as they are its own.
+
+    May be nested: the innermost is asked first, whatever was patched in between.
+    """
+    sync_send = httpx.HTTPTransport.handle_request
+    async_send = httpx.AsyncHTTPTransport.handle_async_request
+    sync_init = httpx.HTTPTransport.__init__
+    async_init = httpx.AsyncHTTPTransport.__init__
+
+    @functools.wraps(sync_send)
+    def handle_request(self: httpx.HTTPTransport, request: httpx.Request) -> httpx.Response:
+        if not _takes(door, request):
+            return sync_send(self, request)
+        request.read()
+        flight = door.send(_request(door, request))
+        with _abandoned(flight):
+            if flight.delay:
+                time.sleep(flight.delay)
+        return _response(request, flight.land())
+
+    @functools.wraps(async_send)
+    async def handle_async_request(self: httpx.AsyncHTTPTransport, request: httpx.Request) -> httpx.Response:
+        if not _takes(door, request):
+            return await async_send(self, request)
+        await request.aread()
+        flight = door.send(_request(door, request))
+        with _abandoned(flight):
+            if flight.delay:
+                await anyio.sleep(flight.delay)
+        return _response(request, flight.land())
+
+    patches: list[tuple[Any, str, Any, Any]] = [
+        (httpx.HTTPTransport, "handle_request", sync_send, handle_request),
+        (httpx.AsyncHTTPTransport, "handle_async_request", async_send, handle_async_request),
+        (httpx.HTTPTransport, "__init__", sync_init, _with_shared_tls(sync_init)),
+        (httpx.AsyncHTTPTransport, "__init__", async_init, _with_shared_tls(async_init)),
+    ]
+    for owner, name, _, new in patches:
+        setattr(owner, name, new)
+    try:
+        yield
+    finally:
+        for owner, name, old, _ in patches:
+            setattr(owner, name, old)
+
+
+def _takes(door: Door, request: httpx.Request) -> bool:
+    url = request.url
+    return door.takes(url.scheme, url.host, url.port, url.path)
+
+
+def _request(door: Door, request: httpx.Request) -> Request:
+    """Return an httpx request as the plain value it stands for.
+
+    Raises:
+        httpx.LocalProtocolError: A header that no socket would take: ``Bearer`` with an empty key, say.
+    """
+    for value in (value for _, value in request.headers.raw if value != value.strip()):
+        # h11 refuses it below us with these words, so a client with an empty key must fail here, too.
+        msg = f"Illegal header value {value!r}"
+        raise httpx.LocalProtocolError(msg, request=request)
+    return Request(
+        method=request.method,
+        path=request.url.path.removeprefix(door.prefix),
+        query=request.url.query.decode(),
+        headers={name.lower(): value for name, value in request.headers.items()},
+        content=request.content,
+        read_timeout=request.extensions.get("timeout", {}).get("read"),
+    )
+
+
+def _response(request: httpx.Request, sight: Reply | Lost) -> httpx.Response:
+    """Return or raise what the client is to see, in httpx's terms."""
+    if isinstance(sight, Lost):
+        if sight.exception is not None:
+            raise sight.exception
+        raise getattr(httpx, sight.error)(sight.message, request=request)
+    return httpx.Response(
+        sight.status,
+        headers=dict(sight.headers),
+        content=sight.content,
+        request=request,
+        extensions={"http_version": b"HTTP/1.1"},
+    )
+
+
+@contextmanager
+def _abandoned(flight: Flight) -> Iterator[None]:
+    """Note it when the client stops waiting: a cancelled task, an interrupted thread."""
+    try:
+        yield
+    except BaseException:
+        flight.abandon()
+        raise
+
+
+_CONTEXTS: dict[object, ssl.SSLContext] = {}
+
+
+def _with_shared_tls(init: Callable[..., None]) -> Callable[..., None]:
+    """Let transports that want httpx's default TLS context share one.
+
+    Making it is nearly all of what a client costs (some 30 ms). Only the default is shared: ``verify=True``
+    and no certificate. The rest of the key is what httpx makes the default from, and what httpcore sets on a
+    context when it connects, so connections to other hosts are what they would have been.
+    """
+
+    @functools.wraps(init)
+    def with_shared_tls(
+        self: object,
+        verify: Any = True,  # noqa: FBT002 - httpx's own signature
+        cert: Any = None,
+        trust_env: bool = True,  # noqa: FBT001, FBT002 - httpx's own signature
+        http1: bool = True,  # noqa: FBT001, FBT002 - httpx's own signature
+        http2: bool = False,  # noqa: FBT001, FBT002 - httpx's own signature
+        *args: Any,
+        **kwargs: Any,
+    ) -> None:
+        if verify is True and cert is None:
+            files = ("SSL_CERT_FILE", "SSL_CERT_DIR") if trust_env else ()
+            made_from = tuple(os.environ.get(name) for name in (*files, "SSLKEYLOGFILE"))
+            key = (ssl.SSLContext, trust_env, http2, made_from)
+            if key not in _CONTEXTS:
+                _CONTEXTS[key] = httpx.create_ssl_context(trust_env=trust_env)
+            verify = _CONTEXTS[key]
+        init(self, verify, cert, trust_env, http1, http2, *args, **kwargs)
+
+    return with_shared_tls

@@ -1,0 +1,249 @@
+"""The exchange log: what the client did and what it saw, as frozen plain values.
+
+The log is filled the same way whatever stands upstream, and everything that judges a client reads it alone.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, overload
+
+if TYPE_CHECKING:
+    from pytest_spidra.messages import Reply, Request
+
+REDACTED = "[redacted]"
+
+SECRET_HEADERS = frozenset({"authorization", "x-api-key", "cookie", "proxy-authorization"})
+SECRET_FIELDS = frozenset({"cookies"})
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """One request and what came of it.
+
+    Args:
+        number: 1 for the first exchange of the test.
+
+        sent_at: Seconds since the test began, on the test's clock, when the request was sent.
+
+        endpoint: The endpoint's name, ``batch.submit`` for instance.
+
+        method: HTTP method.
+
+        path: Path and query below the base URL.
+
+        batch_id: The batch id in the path; after an accepted submit the new batch's id; else None.
+
+        request_json: The request's body as JSON, secrets replaced; None when there was none.
+
+        headers: The request's headers, lower-case, secrets replaced.
+
+        seen: What the client saw: a status code, the name of a transport error such as ``"ReadTimeout"``,
+            ``"cancelled"`` when the client stopped waiting, or None while it still waits.
+
+        seen_at: Seconds since the test began when the client saw it, or None.
+
+        seen_json: The body that the client saw, as JSON; None when there was none.
+
+        seen_headers: The headers that the client saw, lower-case.
+
+        answered: The status code that upstream replied, or None when the request never reached it.
+
+        answered_json: The body that upstream replied, as JSON.
+
+        scripted: The scripted step as it was written, or None.
+
+        waited: Seconds from what the client saw last, of the same batch or of submit and list, to this
+            request; None for the first.
+    """
+
+    number: int
+    sent_at: float
+    endpoint: str
+    method: str
+    path: str
+    batch_id: str | None = None
+    request_json: Any = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    seen: int | str | None = None
+    seen_at: float | None = None
+    seen_json: Any = None
+    seen_headers: Mapping[str, str] = field(default_factory=dict)
+    answered: int | None = None
+    answered_json: Any = None
+    scripted: str | None = None
+    waited: float | None = None
+
+    @property
+    def failed(self) -> bool:
+        """Whether the client saw an error: a broken connection or a status from 400 on."""
+        return isinstance(self.seen, str) or (self.seen is not None and self.seen >= 400)
+
+
+@dataclass(frozen=True)
+class Call:
+    """One thing the client wanted: consecutive identical requests, all but the last of which failed."""
+
+    exchanges: tuple[Exchange, ...]
+
+    @property
+    def endpoint(self) -> str:
+        """The endpoint's name."""
+        return self.exchanges[0].endpoint
+
+    @property
+    def attempts(self) -> int:
+        """How many requests it took."""
+        return len(self.exchanges)
+
+    @property
+    def outcomes(self) -> list[int | str | None]:
+        """What the client saw each time: ``[503, "ReadTimeout", 202]``."""
+        return [exchange.seen for exchange in self.exchanges]
+
+    @property
+    def waits(self) -> list[float]:
+        """Seconds between what the client saw and its next request, one fewer than attempts."""
+        pairs = zip(self.exchanges, self.exchanges[1:], strict=False)
+        return [
+            round(later.sent_at - (first.sent_at if first.seen_at is None else first.seen_at), 6)
+            for first, later in pairs
+        ]
+
+
+class ExchangeLog(Sequence[Exchange]):
+    """The exchanges of one test, in the order in which they were sent."""
+
+    def __init__(self) -> None:
+        self._exchanges: list[Exchange] = []
+        self._last_seen: dict[str | None, float] = {}
+        self._lock = threading.Lock()
+
+    @overload
+    def __getitem__(self, index: int) -> Exchange: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Exchange]: ...
+    def __getitem__(self, index: int | slice) -> Exchange | list[Exchange]:
+        return self._exchanges[index]
+
+    def __len__(self) -> int:
+        return len(self._exchanges)
+
+    def __iter__(self) -> Iterator[Exchange]:
+        return iter(list(self._exchanges))
+
+    def __repr__(self) -> str:
+        return f"<ExchangeLog of {len(self)} exchanges>"
+
+    def calls(self, endpoint: str | None = None) -> tuple[Call, ...]:
+        """Return the calls, those to one endpoint when it is given, in the order of their first requests.
+
+        A request belongs to the call before it when it repeats a failed request to the letter and the client
+        did nothing else with the same batch in between. Submits of other bodies do not part the attempts of
+        one submit, a list does: the client has looked.
+
+        Args:
+            endpoint: An endpoint's name, ``batch.get`` for instance.
+        """
+        found: list[list[Exchange]] = []
+        submits: dict[str, list[Exchange]] = {}
+        batches: dict[str, tuple[str, list[Exchange]]] = {}
+        for exchange in self:
+            identity = (
+                f"{exchange.method} {exchange.path} {json.dumps(exchange.request_json, sort_keys=True)}"
+            )
+            if exchange.endpoint == "batch.list":
+                submits.clear()
+            if exchange.endpoint == "batch.submit":
+                attempts = submits.get(identity, [])
+            else:
+                lane = exchange.path.partition("?")[0].removesuffix("/retry")
+                before, attempts = batches.get(lane, ("", []))
+                if before != identity:
+                    attempts = []
+            if attempts and attempts[-1].failed:
+                attempts.append(exchange)
+            else:
+                attempts = [exchange]
+                found.append(attempts)
+            if exchange.endpoint == "batch.submit":
+                submits[identity] = attempts
+            else:
+                batches[lane] = (identity, attempts)
+        return tuple(
+            Call(tuple(attempts))
+            for attempts in found
+            if endpoint is None or attempts[0].endpoint == endpoint
+        )
+
+    # -- filling it ------------------------------------------------------------------------------------
+
+    def begin(
+        self, request: Request, endpoint: str, batch_id: str | None, sent_at: float, scripted: str | None
+    ) -> int:
+        """Note that a request was sent; return its number."""
+        with self._lock:
+            number = len(self._exchanges) + 1
+            last = self._last_seen.get(batch_id)
+            self._exchanges.append(
+                Exchange(
+                    number=number,
+                    sent_at=sent_at,
+                    endpoint=endpoint,
+                    method=request.method,
+                    path=request.target,
+                    batch_id=batch_id,
+                    request_json=_without_secrets(request.json, request.key),
+                    headers={
+                        name: REDACTED if name in SECRET_HEADERS else value
+                        for name, value in request.headers.items()
+                    },
+                    scripted=scripted,
+                    waited=None if last is None else round(sent_at - last, 6),
+                )
+            )
+        return number
+
+    def answered(self, number: int, reply: Reply) -> None:
+        """Note what upstream replied."""
+        new = reply.json.get("batchId") if isinstance(reply.json, dict) else None
+        exchange = self._exchanges[number - 1]
+        self._put(
+            number,
+            answered=reply.status,
+            answered_json=reply.json,
+            batch_id=new if isinstance(new, str) else exchange.batch_id,
+        )
+
+    def seen(self, number: int, seen: Reply | str, at: float) -> None:
+        """Note what the client saw: a reply, the name of an error, or ``"cancelled"``."""
+        if isinstance(seen, str):
+            changes: dict[str, Any] = {"seen": seen}
+        else:
+            changes = {"seen": seen.status, "seen_json": seen.json, "seen_headers": dict(seen.headers)}
+        self._put(number, seen_at=at, **changes)
+        exchange = self._exchanges[number - 1]
+        self._last_seen[exchange.batch_id] = at
+        if exchange.endpoint == "batch.submit":
+            self._last_seen[None] = at
+
+    def _put(self, number: int, **changes: Any) -> None:
+        with self._lock:
+            self._exchanges[number - 1] = replace(self._exchanges[number - 1], **changes)
+
+
+def _without_secrets(value: Any, key: str | None) -> Any:
+    """Return JSON with cookies and the API key replaced wherever they stand."""
+    if isinstance(value, dict):
+        return {
+            name: REDACTED if name in SECRET_FIELDS else _without_secrets(one, key)
+            for name, one in value.items()
+        }
+    if isinstance(value, list):
+        return [_without_secrets(one, key) for one in value]
+    if isinstance(value, str) and key and key in value:
+        return value.replace(key, REDACTED)
+    return value

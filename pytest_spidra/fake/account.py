@@ -1,0 +1,248 @@
+"""The customer: settings that a test changes, the ledger of credits, the request quota."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal
+
+from pytest_spidra.fake.outcomes import MICROSECONDS
+from pytest_spidra.messages import Reply
+
+RetryAnswer = Literal["accept"] | int | Reply
+
+
+@dataclass(frozen=True)
+class RateLimit:
+    """The quota of requests, all endpoints and polling included.
+
+    Documented are 300 requests in 15 minutes (docs.spidra.io/api-reference/rate-limits). Windows are fixed
+    and begin with their first request, as express-rate-limit counts them, which the service probably uses.
+
+    Args:
+        requests: How many requests a window allows.
+
+        per_seconds: The window's length in seconds.
+
+        reset: What ``RateLimit-Reset`` holds: ``"delta"``, seconds from now as both SDKs read it, or
+            ``"timestamp"``, Unix seconds as the documentation says.
+
+        retry_after: Whether a 429 carries ``Retry-After``. No documentation page names it.
+    """
+
+    requests: int = 300
+    per_seconds: float = 900.0
+    reset: Literal["delta", "timestamp"] = "delta"
+    retry_after: bool = True
+
+    def __post_init__(self) -> None:
+        if type(self.requests) is not int or self.requests < 0:
+            msg = f"RateLimit(requests=…) counts requests from 0 on, not {self.requests!r}"
+            raise ValueError(msg)
+        if not self.per_seconds > 0:
+            msg = f"RateLimit(per_seconds=…) is a length of time above 0, not {self.per_seconds!r}"
+            raise ValueError(msg)
+        if self.reset not in {"delta", "timestamp"}:
+            msg = f'RateLimit(reset=…) is "delta" or "timestamp", not {self.reset!r}'
+            raise ValueError(msg)
+
+
+def _count(value: object) -> bool:
+    return type(value) is int and value >= 0
+
+
+def _answer(value: object) -> bool:
+    return value == "accept" or isinstance(value, Reply) or (type(value) is int and 400 <= value <= 599)
+
+
+def _texts(value: object) -> bool:
+    return (
+        isinstance(value, Collection)
+        and not isinstance(value, str | bytes)
+        and all(isinstance(one, str) for one in value)
+    )
+
+
+_TAKES: dict[str, tuple[str, Callable[[Any], bool]]] = {
+    "credits": ("a whole number of credits", lambda value: type(value) is int),
+    "price_per_url": ("a whole number of credits from 0 on", _count),
+    "keys": (
+        "None (any key is good) or a collection of keys",
+        lambda value: value is None or _texts(value),
+    ),
+    "invalid_key_status": ("401 or 403", lambda value: value in {401, 403}),
+    "payment_overdue": ("True or False", lambda value: type(value) is bool),
+    "pending_cap": (
+        "None (no cap) or a number of items from 0 on",
+        lambda value: value is None or _count(value),
+    ),
+    "rate_limit": (
+        "None (no limit) or a RateLimit",
+        lambda value: value is None or isinstance(value, RateLimit),
+    ),
+    "retry_of_running": ('"accept", an error status or a Reply', _answer),
+    "retry_of_failed": ('"accept", an error status or a Reply', _answer),
+    "retry_of_cancelled": ('"accept", an error status or a Reply', _answer),
+    "concurrency": (
+        "None (all at once) or a number of items from 1 on",
+        lambda value: value is None or (_count(value) and value > 0),
+    ),
+    "outputs": ("a collection of output names", _texts),
+    "schema_warnings": ("a collection of sentences", _texts),
+    "refuse_unknown_fields": ("True or False", lambda value: type(value) is bool),
+    "timestamps": ('"seconds" or "milliseconds"', lambda value: value in {"seconds", "milliseconds"}),
+}
+
+
+@dataclass
+class Account:
+    """The settings of the customer whose key the code under test uses; change them at any time in a test.
+
+    A wrong name or value is refused at the assignment.
+
+    Args:
+        credits: Credits left. Falls when credits are reserved and rises when they come back; a submit or a
+            retry that needs more than are left is refused with 403 (documentation of retry). Set it before a
+            round to let the credits run out.
+
+        price_per_url: Credits reserved for each URL. The documentation of cancel shows 2, the SDK's bulk
+            helper says 1.
+
+        keys: The keys that are good; None takes any non-empty one.
+
+        invalid_key_status: 401 or 403 for a key that is not good. Documentation and SDK versions contradict
+            each other; current SDKs expect 401. A missing key is always 401.
+
+        payment_overdue: Refuse submit and retry with 402 ``PAYMENT_OVERDUE``.
+
+        pending_cap: Most items that may wait (queued, not yet in work) over all batches; one more is 429
+            ``TOO_MANY_PENDING_JOBS``. Documented is 50 for batches, and that single items are counted is a
+            conclusion from the SDK's bulk helper. Off by default: items of the fake wait until the client
+            looks. Retried items count, too.
+
+        rate_limit: A `RateLimit`; off by default.
+
+        retry_of_running: What a retry of a pending or running batch answers: ``"accept"`` retries what has
+            failed so far; an HTTP status or a `Reply` refuses. No source says.
+
+        retry_of_failed: The same for a batch that broke. No source says.
+
+        retry_of_cancelled: The same for a cancelled batch. The vendor's MCP server says that it cannot be
+            retried; status and wording are not known.
+
+        concurrency: Most items of one batch in work at a time; None: all at once. Not documented.
+
+        outputs: The values of ``output`` that are taken; the MCP server also names ``text`` and ``table``.
+
+        schema_warnings: What ``schema_warnings`` of a submit with a schema holds; empty: the field is absent.
+
+        refuse_unknown_fields: Whether a submit with a field the API does not have is a 422 (which finds
+            ``use_proxy`` for ``useProxy``). No source says; ignored by default.
+
+        timestamps: How fine dates are. Documented examples have whole seconds; a JavaScript backend may send
+            milliseconds.
+    """
+
+    credits: int = 10_000
+    price_per_url: int = 2
+    keys: Collection[str] | None = None
+    invalid_key_status: int = 401
+    payment_overdue: bool = False
+    pending_cap: int | None = None
+    rate_limit: RateLimit | None = None
+    retry_of_running: RetryAnswer = "accept"
+    retry_of_failed: RetryAnswer = "accept"
+    retry_of_cancelled: RetryAnswer = 409
+    concurrency: int | None = None
+    outputs: Collection[str] = ("json", "markdown")
+    schema_warnings: Collection[str] = ()
+    refuse_unknown_fields: bool = False
+    timestamps: Literal["seconds", "milliseconds"] = "seconds"
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name not in _TAKES:
+            meant = difflib.get_close_matches(name, _TAKES, 1, 0.5)
+            hint = f" Did you mean {meant[0]!r}?" if meant else ""
+            names = ", ".join(one.name for one in fields(self))
+            msg = f"the account has no setting {name!r}.{hint} The settings are {names}."
+            raise AttributeError(msg)
+        words, fits = _TAKES[name]
+        if not fits(value):
+            msg = f"account.{name} takes {words}, not {value!r}"
+            raise ValueError(msg)
+        object.__setattr__(self, name, value)
+
+    def accepts(self, key: str) -> bool:
+        """Whether `key` is one of the customer's."""
+        return self.keys is None or key in self.keys
+
+
+@dataclass
+class Ledger:
+    """What the credits of one test did, in whole credits.
+
+    ``reserved`` counts every reservation of a submit or retry, and what a batch that the factory left
+    unfinished still holds. Each reservation ends as ``charged`` (the item completed) or ``refunded`` (it
+    failed, was cancelled, or cost less). An item that costs more than was reserved for it is charged in full.
+    """
+
+    reserved: int = 0
+    charged: int = 0
+    refunded: int = 0
+
+
+@dataclass
+class Book:
+    """Moves credits between the account and the ledger; the only place that does."""
+
+    account: Account
+    ledger: Ledger = field(default_factory=Ledger)
+
+    def reserve(self, amount: int) -> None:
+        """Take `amount` from the account and hold it."""
+        self.account.credits -= amount
+        self.ledger.reserved += amount
+
+    def settle(self, held: int, used: int) -> None:
+        """End a hold of `held` credits of which `used` are charged; the rest goes back."""
+        self.account.credits += held - used
+        self.ledger.charged += used
+        self.ledger.refunded += max(held - used, 0)
+
+
+@dataclass
+class Quota:
+    """Counts requests against the account's rate limit, in fixed windows."""
+
+    account: Account
+    opened: int | None = None
+    used: int = 0
+
+    def count(self, now: int) -> tuple[dict[str, str], bool]:
+        """Count one request.
+
+        Returns:
+            The headers of its reply, empty without a limit, and whether the request is within the limit.
+        """
+        limit = self.account.rate_limit
+        if limit is None:
+            self.opened = None
+            return {}, True
+        length = round(limit.per_seconds * MICROSECONDS)
+        if self.opened is None or now >= self.opened + length:
+            self.opened, self.used = now, 0
+        self.used += 1
+        left = -(-(self.opened + length - now) // MICROSECONDS)
+        headers = {
+            "ratelimit-policy": f"{limit.requests};w={limit.per_seconds:g}",
+            "ratelimit-limit": str(limit.requests),
+            "ratelimit-remaining": str(max(limit.requests - self.used, 0)),
+            "ratelimit-reset": str(
+                left if limit.reset == "delta" else -(-(self.opened + length) // MICROSECONDS)
+            ),
+        }
+        within = self.used <= limit.requests
+        if not within and limit.retry_after:
+            headers["retry-after"] = str(left)
+        return headers, within

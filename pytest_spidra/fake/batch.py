@@ -1,0 +1,313 @@
+"""One batch and its items: the state machine.
+
+What moves a batch is time (`advance`), a look of the client (`look`), a retry and a cancel. Nothing else
+does, so its state is a function of what the client did and of the clock.
+
+How fast a real batch moves is documented nowhere. Here, an item waits in ``pending`` until the client looks
+(then a worker takes it, in order, as many at a time as ``account.concurrency`` allows), shows ``running``
+for as many looks as its outcome says, and ends. An outcome with ``after_seconds`` ends by itself when its
+time is up. An outcome with ``after_polls=0`` ends when the item is queued.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pytest_spidra.fake.account import Book
+    from pytest_spidra.fake.outcomes import BatchEnd, Outcome
+
+BatchStatus = Literal["pending", "running", "completed", "failed", "cancelled"]
+ItemStatus = Literal["pending", "running", "completed", "failed", "cancelled"]
+
+TERMINAL = frozenset({"completed", "failed", "cancelled"})
+
+BROKEN = "The batch failed unexpectedly."
+
+
+@dataclass
+class Item:
+    """One URL of a batch. `attempt` counts its attempts, `due` is when it ends by itself, `held` its credits."""
+
+    id: str
+    url: str
+    status: ItemStatus = "pending"
+    attempt: int = 0
+    outcome: Outcome | None = None
+    polls_left: int = 0
+    due: int | None = None
+    held: int = 0
+    job_id: str | None = None
+    result: Any = None
+    error: str | None = None
+    credits_used: int = 0
+    started_at: int | None = None
+    finished_at: int | None = None
+
+    def reset(self) -> None:
+        """Queue the item anew; what the last attempt left is gone."""
+        self.status = "pending"
+        self.outcome = self.due = self.job_id = self.result = self.error = None
+        self.started_at = self.finished_at = None
+        self.polls_left = self.credits_used = 0
+
+    def close(self, status: ItemStatus, now: int) -> None:
+        """End the attempt; a failed item without a text of its own says that its batch broke."""
+        self.status = status
+        self.due = None
+        self.finished_at = now
+        if status == "failed" and self.error is None:
+            self.error = BROKEN
+
+    @property
+    def terminal(self) -> bool:
+        """Whether the item's attempt has ended."""
+        return self.status in TERMINAL
+
+
+@dataclass
+class BatchState:
+    """The whole truth about one batch.
+
+    Args:
+        id: The batch id, a UUID.
+
+        owner: "me" or somebody else, to whom alone it exists.
+
+        options: The accepted body of the submit.
+
+        items: In the order of submission.
+
+        created_at: Microseconds since the epoch.
+
+        price: Credits to reserve for one item.
+
+        book: Where credits are moved.
+
+        outcome_of: Tells how an item's next attempt (`Item.attempt`) ends.
+
+        concurrency: Most items in work at a time, None for all.
+
+        ending: A scripted end of the whole batch.
+
+        patience: Looks that still show the batch as it was queued, before a worker takes the first item.
+    """
+
+    id: str
+    owner: str
+    options: dict[str, Any]
+    items: list[Item]
+    created_at: int
+    price: int
+    book: Book
+    outcome_of: Callable[[BatchState, Item], Outcome]
+    concurrency: Callable[[], int | None]
+    ending: BatchEnd | None = None
+    patience: int = 0
+    status: BatchStatus = "pending"
+    finished_at: int | None = None
+    queued_at: int = field(init=False)
+    begun: bool = field(init=False, default=False)
+    ending_polls_left: int = field(init=False, default=0)
+
+    def __post_init__(self) -> None:
+        self.queued_at = self.created_at
+        if self.ending:
+            self.ending_polls_left = self.ending.when.polls
+
+    # -- what it tells ---------------------------------------------------------------------------------
+
+    def count(self, status: ItemStatus) -> int:
+        """How many items are in `status`."""
+        return sum(item.status == status for item in self.items)
+
+    @property
+    def terminal(self) -> bool:
+        """Whether the batch itself has ended; after a cancel, items may still be running."""
+        return self.status in TERMINAL
+
+    # -- what moves it ---------------------------------------------------------------------------------
+
+    def queue(self, items: list[Item], now: int) -> None:
+        """Reserve credits for `items` and let them wait for a worker; those that end at once do."""
+        self.queued_at = now
+        self.begun = False
+        self.finished_at = None
+        for item in items:
+            item.reset()
+            item.held = self.price
+            item.attempt += 1
+            item.outcome = self.outcome_of(self, item)
+            item.polls_left = item.outcome.when.polls
+        self.book.reserve(self.price * len(items))
+        for item in items:
+            if item.outcome and item.outcome.ends_at_once:
+                self.start(item, now)
+        self._conclude(now)
+
+    def advance(self, now: int) -> None:
+        """Let everything happen that time alone makes happen until `now`, in its order."""
+        while (moment := self._next_due()) is not None and moment <= now:
+            if self.ending and self._ending_due() == moment:
+                self._break(self.ending, moment)
+                continue
+            if not self.begun:
+                self.begin(self.queued_at)
+                continue
+            for item in self.items:
+                if item.due == moment:
+                    self.finish(item, moment)
+            self._fill(moment)
+            self._conclude(moment)
+
+    def look(self, now: int) -> None:
+        """The client looks at the batch: what a GET does to it before it is answered."""
+        self.advance(now)
+        if self.ending and self.ending.when.microseconds is None:
+            if self.ending_polls_left == 0:
+                self._break(self.ending, now)
+                return
+            self.ending_polls_left -= 1
+        if self.patience:
+            self.patience -= 1
+            return
+        for item in self.items:
+            if _counts_polls(item) and item.polls_left == 0:
+                self.finish(item, now)
+        self.begin(now)
+        for item in self.items:
+            if _counts_polls(item):
+                item.polls_left -= 1
+        self._conclude(now)
+
+    def retry(self, now: int) -> int:
+        """Queue the failed items again; return how many. The batch runs at once (documentation of retry)."""
+        failed = [item for item in self.items if item.status == "failed"]
+        self.status = "running"
+        self.queue(failed, now)
+        return len(failed)
+
+    def cancel(self, now: int) -> tuple[int, int]:
+        """Stop the items that wait; return how many, and the credits given back.
+
+        Items in work go on, end normally and are charged (documentation of cancel). That ``finishedAt`` is
+        set at once follows from its rule: null until terminal.
+        """
+        waiting = [item for item in self.items if item.status == "pending"]
+        refund = sum(item.held for item in waiting)
+        for item in waiting:
+            self._settle(item, 0)
+            item.close("cancelled", now)
+        self.status, self.finished_at = "cancelled", now
+        return len(waiting), refund
+
+    # -- how it moves ----------------------------------------------------------------------------------
+
+    def _next_due(self) -> int | None:
+        """Return the next moment at which time alone moves the batch, or None."""
+        moments = [item.due for item in self.items if item.due is not None]
+        if not self.begun:
+            moments += [
+                self.queued_at + wait for item in self._takeable() if (wait := _own_time(item)) is not None
+            ]
+        if (ending := self._ending_due()) is not None:
+            moments.append(ending)
+        return min(moments, default=None)
+
+    def _ending_due(self) -> int | None:
+        if self.ending is None or self.ending.when.microseconds is None:
+            return None
+        return self.created_at + self.ending.when.microseconds
+
+    def _takeable(self) -> list[Item]:
+        """Return the waiting items that free workers would take now."""
+        waiting = [item for item in self.items if item.status == "pending"]
+        limit = self.concurrency()
+        return waiting if limit is None else waiting[: max(limit - self.count("running"), 0)]
+
+    def begin(self, now: int) -> None:
+        """Let workers take what waits, as many items as may be in work at a time."""
+        self.begun = True
+        self.patience = 0
+        self._fill(now)
+
+    def _fill(self, now: int) -> None:
+        for item in self._takeable():
+            self.start(item, now)
+
+    def start(self, item: Item, now: int) -> None:
+        """A worker takes the item."""
+        item.status = "running"
+        item.started_at = now
+        item.job_id = f"job-{item.id}-{item.attempt}"
+        if self.status == "pending":
+            self.status = "running"
+        if item.outcome and item.outcome.ends_at_once:
+            self.finish(item, now)
+        elif (wait := _own_time(item)) is not None:
+            item.due = now + wait
+
+    def finish(self, item: Item, now: int) -> None:
+        """End the item's attempt as its outcome says."""
+        outcome = item.outcome
+        if outcome and outcome.ending == "completed":
+            used = item.held if outcome.credits is None else outcome.credits
+            item.result = default_result(self.options, item.url) if outcome.result is None else outcome.result
+            item.credits_used = used
+            self._settle(item, used)
+            item.close("completed", now)
+        else:
+            item.error = outcome.error if outcome else None
+            self._settle(item, 0)
+            item.close("failed", now)
+
+    def _settle(self, item: Item, used: int) -> None:
+        self.book.settle(item.held, used)
+        item.held = 0
+
+    def _conclude(self, now: int) -> None:
+        if not self.terminal and all(item.terminal for item in self.items):
+            self.status, self.finished_at = "completed", now
+
+    def _break(self, ending: BatchEnd, now: int) -> None:
+        """End the batch as scripted, and with it what has not ended."""
+        self.ending = None
+        if self.terminal:
+            return
+        for item in self.items:
+            if not item.terminal:
+                self._settle(item, 0)
+                item.close(ending.unfinished, now)
+        self.status, self.finished_at = ending.status, now
+
+
+def _own_time(item: Item) -> int | None:
+    """Return the microseconds after which an attempt ends by itself, None when it waits for looks or hangs."""
+    if item.outcome is None or item.outcome.ending == "stuck":
+        return None
+    return item.outcome.when.microseconds
+
+
+def _counts_polls(item: Item) -> bool:
+    """Whether an item is in work and ends after a number of looks."""
+    outcome = item.outcome
+    return (
+        item.status == "running"
+        and outcome is not None
+        and outcome.ending != "stuck"
+        and outcome.when.microseconds is None
+    )
+
+
+def default_result(options: dict[str, Any], url: str) -> Any:
+    """Return what an item's ``result`` holds when the script does not say.
+
+    An object for ``json``, a text for ``markdown``; without prompt and schema the service sends raw Markdown
+    whatever ``output`` says (documentation of submit).
+    """
+    if options.get("schema") is None and (not options.get("prompt") or options["output"] == "markdown"):
+        return f"# {url}\n\nScraped."
+    return {"url": url, "title": f"Scraped {url}"}

@@ -1,0 +1,68 @@
+"""The table of endpoints. A new endpoint begins with a row here."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from dataclasses import dataclass
+from functools import cached_property
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """One row: the name users write, the method, and the path below the base URL."""
+
+    name: str
+    method: str
+    path: str
+
+    @cached_property
+    def pattern(self) -> re.Pattern[str]:
+        """The path as a regular expression.
+
+        A trailing slash is taken, as Express does by default: no source says how Spidra does.
+        """
+        return re.compile(self.path.replace("{batchId}", r"(?P<batch>[^/?#]+)") + "/?")
+
+
+ENDPOINTS = (
+    Endpoint("batch.submit", "POST", "/batch/scrape"),
+    Endpoint("batch.get", "GET", "/batch/scrape/{batchId}"),
+    Endpoint("batch.list", "GET", "/batch/scrape"),
+    Endpoint("batch.cancel", "DELETE", "/batch/scrape/{batchId}"),
+    Endpoint("batch.retry", "POST", "/batch/scrape/{batchId}/retry"),
+)
+NAMES = tuple(endpoint.name for endpoint in ENDPOINTS)
+
+
+def match(method: str, path: str) -> tuple[Endpoint, str | None] | None:
+    """Return the endpoint that a request asks for and the batch id in its path, or None."""
+    for endpoint in ENDPOINTS:
+        if endpoint.method == method and (found := endpoint.pattern.fullmatch(path)):
+            return endpoint, found.groupdict().get("batch")
+    return None
+
+
+def closest(method: str, path: str) -> Endpoint:
+    """Return the endpoint that a request nobody answers most likely meant."""
+    uuid = r"/[0-9a-fA-F]{8}-[0-9a-fA-F-]{27}(?=/|$)"
+    asked = f"{method} {re.sub(uuid, '/{batchId}', path)}"
+    likeness = [
+        (difflib.SequenceMatcher(None, asked, f"{row.method} {row.path}").ratio(), -place, row)
+        for place, row in enumerate(ENDPOINTS)
+    ]
+    return max(likeness)[2]
+
+
+def check_name(name: object) -> str:
+    """Return `name` when it is an endpoint's.
+
+    Raises:
+        ValueError: It is not; the message lists the names and the one that was probably meant.
+    """
+    if isinstance(name, str) and name in NAMES:
+        return name
+    meant = difflib.get_close_matches(str(name), NAMES, 1, 0.5)
+    hint = f" Did you mean {meant[0]!r}?" if meant else ""
+    msg = f"{name!r} is no endpoint.{hint} The endpoints are {', '.join(NAMES)}."
+    raise ValueError(msg)

@@ -1,0 +1,149 @@
+"""Item outcomes and batch ends: how the service's work at a URL, or at a whole batch, ends."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+MICROSECONDS = 1_000_000
+
+Ending = Literal["completed", "failed", "stuck"]
+BatchEnding = Literal["failed", "cancelled"]
+
+
+@dataclass(frozen=True)
+class When:
+    """After how many looks, or how much time, something comes to its end.
+
+    `polls` counts GETs of the batch that still show the old state. `microseconds` replaces it when it is set.
+    """
+
+    polls: int = 1
+    microseconds: int | None = None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How one attempt at one URL ends. Made by `completed`, `failed` and `stuck`."""
+
+    ending: Ending
+    when: When
+    result: Any = None
+    error: str | None = None
+    credits: int | None = None
+
+    @property
+    def ends_at_once(self) -> bool:
+        """Whether the attempt ends in the moment it is queued."""
+        return self.ending != "stuck" and not (self.when.polls or self.when.microseconds)
+
+
+@dataclass(frozen=True)
+class BatchEnd:
+    """How a whole batch ends, whatever its items would have done."""
+
+    status: BatchEnding
+    when: When
+    unfinished: BatchEnding
+
+
+def completed(
+    result: Any = None,
+    credits: int | None = None,  # noqa: A002 - the word of the API and of its users
+    *,
+    after_polls: int = 1,
+    after_seconds: float | None = None,
+) -> Outcome:
+    """The attempt succeeds.
+
+    Args:
+        result: What the item's ``result`` holds: any JSON value. Default: a Markdown text when the batch has
+            neither a prompt nor a schema or asks for ``markdown``, else an object with the URL.
+
+        credits: What the item costs, in credits. Default: the price that was reserved for it.
+
+        after_polls: How many looks (GETs of the batch) still show it unfinished; 0: it is done at once.
+
+        after_seconds: Seconds from the start of the attempt, on the test's clock; replaces `after_polls`.
+
+    Raises:
+        ValueError: A negative number, or both ways of waiting at once.
+
+        TypeError: A number that is none.
+    """
+    if credits is not None and (type(credits) is not int or credits < 0):
+        msg = f"completed(credits=…) takes a whole number of credits from 0 on, not {credits!r}"
+        raise ValueError(msg)
+    return Outcome("completed", when("completed", after_polls, after_seconds), result, None, credits)
+
+
+def failed(error: str = "Timeout", *, after_polls: int = 1, after_seconds: float | None = None) -> Outcome:
+    """The attempt fails and costs nothing; a retry of the batch makes the next attempt.
+
+    Args:
+        error: The item's ``error`` text. Spidra's true texts are not documented.
+
+        after_polls: How many looks (GETs of the batch) still show it unfinished; 0: it fails at once.
+
+        after_seconds: Seconds from the start of the attempt, on the test's clock; replaces `after_polls`.
+
+    Raises:
+        ValueError: A negative number, or both ways of waiting at once.
+
+        TypeError: An error that is no text, a number that is none.
+    """
+    if not isinstance(error, str):
+        msg = f"failed(…) takes the item's error text, not {error!r}"
+        raise TypeError(msg)
+    return Outcome("failed", when("failed", after_polls, after_seconds), None, error)
+
+
+def stuck(*, after_polls: int = 1, after_seconds: float | None = None) -> Outcome:
+    """The attempt never ends: a worker takes the item and it shows ``running`` for ever.
+
+    `after_polls` and `after_seconds` are checked as everywhere and change nothing that a client could see: an
+    item that hangs looks the same before and after the moment it began to.
+
+    Raises:
+        ValueError: A negative number, or both ways of waiting at once.
+
+        TypeError: A number that is none.
+    """
+    return Outcome("stuck", when("stuck", after_polls, after_seconds))
+
+
+def batch_end(
+    status: BatchEnding,
+    *,
+    after_polls: int = 1,
+    after_seconds: float | None = None,
+    unfinished: BatchEnding | None = None,
+) -> BatchEnd:
+    """Return the end of a whole batch; see ``spidra_mock.batch.ends``."""
+    for word in (status, status if unfinished is None else unfinished):
+        if word not in {"failed", "cancelled"}:
+            msg = f'a batch is made to end "failed" or "cancelled", not {word!r}'
+            raise ValueError(msg)
+    return BatchEnd(status, when("ends", after_polls, after_seconds), unfinished or status)
+
+
+def when(name: str, after_polls: int, after_seconds: float | None) -> When:
+    """Check and join the two ways of waiting; `name` is the function the user called."""
+    if type(after_polls) is not int:
+        msg = f"{name}(after_polls=…) takes a whole number of polls, not {after_polls!r}"
+        raise TypeError(msg)
+    if after_polls < 0:
+        msg = f"{name}(after_polls=…) counts polls from 0 on (0: at once), not {after_polls}"
+        raise ValueError(msg)
+    if after_seconds is None:
+        return When(after_polls)
+    if isinstance(after_seconds, bool) or not isinstance(after_seconds, int | float):
+        msg = f"{name}(after_seconds=…) takes a number of seconds, not {after_seconds!r}"
+        raise TypeError(msg)
+    if not 0 <= after_seconds < float("inf"):
+        msg = f"{name}(after_seconds=…) counts seconds from 0 on, not {after_seconds}"
+        raise ValueError(msg)
+    if after_polls != 1:
+        msg = f"{name}(…) ends after polls or after seconds: give one of them"
+        raise ValueError(msg)
+    return When(0, round(after_seconds * MICROSECONDS))

@@ -1,0 +1,315 @@
+"""The front desk of the fake service: who may ask, and which endpoint answers.
+
+Submit, cancel and retry take effect before they are answered, as the documented retry loop needs it.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+from pytest_spidra.fake import refusals, rendering, submissions
+from pytest_spidra.fake.account import Account, Book, Ledger, Quota
+from pytest_spidra.fake.batch import TERMINAL, BatchState, BatchStatus, Item
+from pytest_spidra.fake.endpoints import match
+from pytest_spidra.fake.outcomes import MICROSECONDS, BatchEnd, Outcome, completed, failed
+from pytest_spidra.messages import Reply
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from pytest_spidra.messages import Request
+
+ME = "me"
+
+LIST_LIMIT = 20
+LIST_LIMIT_MOST = 50
+
+
+class Service:
+    """Spidra's batch API for one customer, as a state machine.
+
+    Args:
+        account: The customer's settings; a fresh `Account` when None.
+    """
+
+    def __init__(self, account: Account | None = None) -> None:
+        self.account = account or Account()
+        self.ledger = Ledger()
+        self.batches: dict[str, BatchState] = {}
+        self.submitted_urls: set[str] = set()
+        self.ends: deque[BatchEnd] = deque()
+        self._outcomes: dict[str, Sequence[Outcome]] = {}
+        self._outcomes_of: dict[str, dict[str, Sequence[Outcome]]] = {}
+        self._book = Book(self.account, self.ledger)
+        self._quota = Quota(self.account)
+        self._endpoints: dict[str, Callable[[Request, str | None, int], Reply]] = {
+            "batch.submit": self._submit,
+            "batch.get": self._get,
+            "batch.list": self._list,
+            "batch.cancel": self._cancel,
+            "batch.retry": self._retry,
+        }
+
+    # -- requests --------------------------------------------------------------------------------------
+
+    def answer(self, request: Request, now: int) -> Reply:
+        """Do what `request` asks for and answer it.
+
+        Args:
+            request: Its path is the one below the base URL.
+
+            now: Microseconds since the epoch, never smaller than before.
+        """
+        headers, within = self._quota.count(now)
+        if not within:
+            return refusals.too_many_requests(headers)
+        reply = self._admit(request, now)
+        return Reply(reply.status, reply.content, {**reply.headers, **headers}) if headers else reply
+
+    def _admit(self, request: Request, now: int) -> Reply:
+        if request.key is None:
+            return refusals.refusal(401)
+        if not self.account.accepts(request.key):
+            return refusals.refusal(self.account.invalid_key_status, refusals.INVALID_KEY)
+        found = match(request.method, request.path)
+        if found is None:
+            return refusals.refusal(404, refusals.NO_ROUTE)
+        endpoint, batch_id = found
+        return self._endpoints[endpoint.name](request, batch_id, now)
+
+    def _submit(self, request: Request, _: str | None, now: int) -> Reply:
+        try:
+            body = submissions.parse(request.content)
+        except ValueError:
+            return refusals.refusal(400, refusals.NO_JSON)
+        if errors := submissions.problems(body, self.account):
+            return refusals.invalid(errors)
+        urls: list[str] = body["urls"]
+        if refused := self._cannot_queue(len(urls), self.account.price_per_url, now):
+            return refused
+        self.submitted_urls.update(urls)
+        ending = self.ends.popleft() if self.ends else None
+        state = self._create(urls, submissions.accepted(body), now, ending=ending)
+        state.queue(state.items, now)
+        answer: dict[str, Any] = {"status": "queued", "batchId": state.id, "total": len(urls)}
+        if "schema" in body and self.account.schema_warnings:
+            answer["schema_warnings"] = list(self.account.schema_warnings)
+        return Reply.of(202, answer, {"location": f"/api/batch/scrape/{state.id}"})
+
+    def _get(self, _: Request, batch_id: str | None, now: int) -> Reply:
+        state = self._mine(batch_id)
+        if state is None:
+            return refusals.refusal(404)
+        state.look(now)
+        return Reply.of(200, rendering.batch(state, self.account.timestamps))
+
+    def _list(self, request: Request, _: str | None, now: int) -> Reply:
+        """Answer the list, newest first. Numbers out of bounds are moved into them; no source says."""
+        number = _number(request.parameters.get("page"), 1, None)
+        limit = _number(request.parameters.get("limit"), LIST_LIMIT, LIST_LIMIT_MOST)
+        mine = [state for state in reversed(self.batches.values()) if state.owner == ME]
+        for state in mine:
+            state.advance(now)
+        return Reply.of(200, rendering.page(mine, number, limit, self.account.timestamps))
+
+    def _cancel(self, _: Request, batch_id: str | None, now: int) -> Reply:
+        state = self._mine(batch_id)
+        if state is None:
+            return refusals.refusal(404)
+        state.advance(now)
+        if state.terminal:
+            return refusals.already_terminal(state.status)
+        stopped, refund = state.cancel(now)
+        return Reply.of(200, {"status": "cancelled", "cancelledItems": stopped, "creditsRefunded": refund})
+
+    def _retry(self, request: Request, batch_id: str | None, now: int) -> Reply:
+        state = self._mine(batch_id)
+        if state is None:
+            return refusals.refusal(404)
+        # Cookies may come again, since none are kept; clients send no body, an empty one, or a JSON object.
+        if request.content and not isinstance(request.json, dict):
+            return refusals.refusal(400, refusals.NO_JSON)
+        state.advance(now)
+        if refused := self._cannot_retry(state):
+            return refused
+        count = state.count("failed")
+        if count == 0:
+            return refusals.no_failed_items()
+        if refused := self._cannot_queue(count, state.price, now):
+            return refused
+        return Reply.of(202, {"status": "queued", "retriedCount": state.retry(now)})
+
+    # -- conditions ------------------------------------------------------------------------------------
+
+    def _mine(self, batch_id: str | None) -> BatchState | None:
+        state = self.batches.get(batch_id or "")
+        return state if state and state.owner == ME else None
+
+    def _cannot_queue(self, count: int, price: int, now: int) -> Reply | None:
+        """Return why `count` more items at `price` credits each cannot be queued, or None."""
+        account = self.account
+        if account.payment_overdue:
+            return refusals.payment_overdue()
+        if account.pending_cap is not None:
+            mine = [state for state in self.batches.values() if state.owner == ME]
+            for state in mine:
+                state.advance(now)
+            if sum(state.count("pending") for state in mine) + count > account.pending_cap:
+                return refusals.too_many_pending()
+        if count * price > account.credits:
+            return refusals.refusal(403, refusals.CREDIT_LIMIT)
+        return None
+
+    def _cannot_retry(self, state: BatchState) -> Reply | None:
+        """Return what the account's settings answer to a retry of a batch in this state, None to accept it."""
+        answer = {
+            "pending": self.account.retry_of_running,
+            "running": self.account.retry_of_running,
+            "failed": self.account.retry_of_failed,
+            "cancelled": self.account.retry_of_cancelled,
+        }.get(state.status, "accept")
+        if isinstance(answer, int):
+            return refusals.refusal(answer, f"Cannot retry a batch that is {state.status}.")
+        return answer if isinstance(answer, Reply) else None
+
+    # -- scripts ---------------------------------------------------------------------------------------
+
+    def script_outcomes(self, outcomes: Mapping[str, Sequence[Outcome]], batch_id: str | None = None) -> None:
+        """Set how the attempts at URLs end, in one batch or in all that are not told otherwise."""
+        book = self._outcomes if batch_id is None else self._outcomes_of.setdefault(batch_id, {})
+        book.update(outcomes)
+
+    def script_end(self, ending: BatchEnd) -> None:
+        """Set how the next batch to be submitted ends."""
+        self.ends.append(ending)
+
+    @property
+    def unused_outcomes(self) -> list[str]:
+        """URLs with outcomes that no batch ever had, provided that any batch was submitted."""
+        if not self.submitted_urls:
+            return []
+        had = {item.url for state in self.batches.values() for item in state.items}
+        return [url for url in self._outcomes if url not in had]
+
+    def _outcome(self, state: BatchState, item: Item) -> Outcome:
+        """Return how an item's next attempt ends: the last outcome repeats, without any it completes."""
+        outcomes = self._outcomes_of.get(state.id, {}).get(item.url) or self._outcomes.get(item.url)
+        return outcomes[min(item.attempt, len(outcomes)) - 1] if outcomes else completed()
+
+    # -- batches ---------------------------------------------------------------------------------------
+
+    def _create(
+        self,
+        urls: Sequence[str],
+        options: dict[str, Any],
+        now: int,
+        *,
+        owner: str = ME,
+        ending: BatchEnd | None = None,
+        patience: int = 0,
+    ) -> BatchState:
+        number = len(self.batches) + 1
+        state = BatchState(
+            id=_uuid(number, 0),
+            owner=owner,
+            options=options,
+            items=[Item(_uuid(number, place), url) for place, url in enumerate(urls, 1)],
+            created_at=now,
+            price=self.account.price_per_url,
+            book=self._book,
+            outcome_of=self._outcome,
+            concurrency=lambda: self.account.concurrency,
+            ending=ending,
+            patience=patience,
+        )
+        self.batches[state.id] = state
+        return state
+
+    def place(
+        self,
+        urls: Sequence[str],
+        options: dict[str, Any],
+        now: int,
+        *,
+        status: BatchStatus,
+        outcomes: Mapping[str, Sequence[Outcome]],
+        failing: int = 0,
+        owner: str = ME,
+    ) -> BatchState:
+        """Put a batch there that was submitted before the test began.
+
+        What it cost then is in no ledger and took nothing from the account's credits; what it still holds
+        counts as reserved.
+
+        Args:
+            urls: One item each.
+
+            options: An acceptable submit's options.
+
+            now: Microseconds since the epoch.
+
+            status: The state in which a client finds the batch. A finished one was submitted a minute ago.
+
+            outcomes: How the attempts at URLs end, the first included.
+
+            failing: How many of the last items fail in their first attempt.
+
+            owner: `ME`, or anybody to whom alone the batch exists.
+        """
+        finished = status in TERMINAL
+        state = self._create(
+            urls,
+            options,
+            now - 60 * MICROSECONDS if finished else now,
+            owner=owner,
+            patience=1 if status == "pending" else 0,
+        )
+        doomed = {item.id for item in state.items[len(state.items) - failing :]}
+
+        def first_then_scripted(_: BatchState, item: Item) -> Outcome:
+            if item.attempt == 1 and item.id in doomed:
+                return failed()
+            return self._outcome(state, item)
+
+        state.outcome_of = first_then_scripted
+        self.script_outcomes(outcomes, state.id)
+        state.book = Book(Account())
+        state.queue(state.items, state.created_at)
+        if finished:
+            _end_as(
+                state, status, untold={item.id for item in state.items if item.url not in outcomes} - doomed
+            )
+        elif status == "running":
+            state.begin(now)
+        state.book = self._book
+        self.ledger.reserved += sum(item.held for item in state.items)
+        return state
+
+
+def _end_as(state: BatchState, status: BatchStatus, untold: set[str]) -> None:
+    """End every item that has not ended, half a minute after the batch was created, and the batch with `status`."""
+    then = state.created_at + 30 * MICROSECONDS
+    for item in state.items:
+        if item.terminal:
+            continue
+        if status == "cancelled" and item.id in untold:
+            item.held = 0
+            item.close("cancelled", then)
+        else:
+            state.start(item, state.created_at + 10 * MICROSECONDS)
+            state.finish(item, then)
+    state.status, state.finished_at = status, then
+
+
+def _uuid(batch: int, item: int) -> str:
+    """Return a UUID in which a reader finds the batch's number, and the item's (0: the batch itself)."""
+    return f"{batch:08x}-0000-4000-8000-{item:012x}"
+
+
+def _number(text: str | None, default: int, most: int | None) -> int:
+    try:
+        number = max(int(text), 1) if text else default
+    except ValueError:
+        return default
+    return number if most is None else min(number, most)

@@ -1,0 +1,210 @@
+"""The interceptor: on the client's side of everything else.
+
+It asks the script, forwards what the script lets through, and logs. It sits above any recorder, so a scripted
+503 never enters a recording and the same script works whatever answers.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+import sysconfig
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import pytest
+
+from pytest_spidra import timeline
+from pytest_spidra.fake import endpoints
+from pytest_spidra.messages import Flight, Lost
+from pytest_spidra.scripts import ok
+
+if TYPE_CHECKING:
+    from pytest_spidra.clock import Clock
+    from pytest_spidra.exchanges import Exchange, ExchangeLog
+    from pytest_spidra.messages import Reply, Request
+    from pytest_spidra.scripts import Scripts, Step
+    from pytest_spidra.upstreams import Upstream
+
+DEFAULT_PORTS = {"http": 80, "https": 443}
+
+HEALTHY = ok()
+
+
+class Interceptor:
+    """Takes the requests to one base URL.
+
+    Args:
+        base_url: Scheme, host, port and path below which the API lives.
+
+        scripts: What happens to requests.
+
+        upstream: Who answers.
+
+        log: Where exchanges are noted.
+
+        clock: The test's time.
+
+        limit: Most requests without progress; one more fails the test.
+    """
+
+    def __init__(
+        self,
+        *,
+        base_url: str,
+        scripts: Scripts,
+        upstream: Upstream,
+        log: ExchangeLog,
+        clock: Clock,
+        limit: int,
+    ) -> None:
+        parts = urlsplit(base_url)
+        self.origin = (parts.scheme, parts.hostname or "", parts.port or DEFAULT_PORTS.get(parts.scheme))
+        self.prefix = parts.path.rstrip("/")
+        self.failures: list[str] = []
+        self._scripts = scripts
+        self._upstream = upstream
+        self._log = log
+        self._clock = clock
+        self._progress = Progress(limit)
+        self._lock = threading.RLock()
+
+    def takes(self, scheme: str, host: str, port: int | None, path: str) -> bool:
+        """Whether a request to this address is ours."""
+        if (scheme, host, port or DEFAULT_PORTS.get(scheme)) != self.origin:
+            return False
+        return path == self.prefix or path.startswith(f"{self.prefix}/")
+
+    def send(self, request: Request) -> Flight:
+        """Let a request take off.
+
+        Args:
+            request: Its path is the one below the base URL.
+
+        Raises:
+            pytest.fail.Exception: No endpoint knows the request, or the client goes round in circles. It is
+                no `Exception`, so retry code does not catch it, and it is kept in `failures` in case
+                something else does.
+        """
+        with self._lock:
+            found = endpoints.match(request.method, request.path)
+            if not self._upstream.knows(request):
+                self.fail(_unknown(request))
+            name, batch_id = (found[0].name, found[1]) if found else ("", None)
+            scripted = self._scripts.take(name, batch_id)
+            step = scripted or HEALTHY
+            label = scripted.label if scripted else None
+            number = self._log.begin(request, name, batch_id, self._clock.elapsed, label)
+            if not self._progress.allows(self._log[number - 1]):
+                self.fail(_endless(self._progress.limit, self._log))
+            sight = self._sight(number, request, step)
+            delay = step.after
+            patience = request.read_timeout
+            if patience is not None and delay > patience:
+                delay, sight = patience, Lost("ReadTimeout", f"no reply within {patience:g} s")
+        return Flight(delay, sight, functools.partial(self._seen, number))
+
+    def fail(self, message: str) -> None:
+        """Fail the test, now and again at its end."""
+        __tracebackhide__ = True
+        if where := _origin():
+            message = f"{message}\n\nSent from {where}."
+        self.failures.append(message)
+        raise pytest.fail.Exception(message, pytrace=False)
+
+    def _sight(self, number: int, request: Request, step: Step) -> Reply | Lost:
+        """Let the service do its work, unless the script says no, and return what the client is to see."""
+        answer: Reply | None = None
+        if step.processed:
+            try:
+                answer = self._upstream.answer(request)
+            except Exception as error:  # noqa: BLE001 - a route of the user's may raise anything at the client
+                return Lost(type(error).__name__, str(error), error)
+            self._log.answered(number, answer)
+            self._progress.note(answer)
+        return step.shown(answer)
+
+    def _seen(self, number: int, sight: Reply | str) -> None:
+        self._log.seen(number, sight, self._clock.elapsed)
+
+
+class Progress:
+    """Tells a client that gets on from one that goes round in circles.
+
+    Progress is a URL that is submitted for the first time or seen completed for the first time. There are
+    only so many of either, so no endless loop makes progress for ever.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self._without = 0
+        self._submitted: set[str] = set()
+        self._completed: set[str] = set()
+
+    def allows(self, exchange: Exchange) -> bool:
+        """Count a request; tell whether it is within the limit."""
+        body = exchange.request_json
+        urls = body.get("urls") if exchange.endpoint == "batch.submit" and isinstance(body, dict) else None
+        if isinstance(urls, list):
+            self._add(self._submitted, {url for url in urls if isinstance(url, str)})
+        self._without += 1
+        return self._without <= self.limit
+
+    def note(self, reply: Reply) -> None:
+        """Look at what was answered."""
+        body = reply.json
+        items = body.get("items") if isinstance(body, dict) else None
+        if isinstance(items, list):
+            done = {
+                item["url"] for item in items if isinstance(item, dict) and item.get("status") == "completed"
+            }
+            self._add(self._completed, done)
+
+    def _add(self, known: set[str], urls: set[str]) -> None:
+        if not urls <= known:
+            known |= urls
+            self._without = 0
+
+
+def _unknown(request: Request) -> str:
+    meant = endpoints.closest(request.method, request.path)
+    rows = "\n".join(f"    {row.name:<13} {row.method:<6} {row.path}" for row in endpoints.ENDPOINTS)
+    return (
+        f"No endpoint of the fake Spidra answers {request.method} {request.target}.\n"
+        f"The closest is {meant.name}: {meant.method} {meant.path}.\n"
+        "Against the real API this would be an error, or a call that the fake does not know, so the test "
+        "would prove nothing.\n\n"
+        f"The endpoints are\n{rows}\n\n"
+        "To fix it, correct the request. To answer it yourself, add a route: "
+        f'spidra_mock.router.route(method="{request.method}", path__regex="…").respond(…).'
+    )
+
+
+def _endless(limit: int, log: ExchangeLog) -> str:
+    return (
+        f"The client sent more than {limit} requests without any progress.\n"
+        "No URL was submitted or seen completed for the first time in all of them: in production this loop "
+        "would run for ever and use up the request quota.\n\n"
+        f"spidra timeline\n{timeline.render(log)}\n\n"
+        "To fix it, give the loop a deadline or a highest number of attempts, and end it on every terminal "
+        "status and on every error that is not transient.\n"
+        "To allow it, raise the ini option spidra_request_limit."
+    )
+
+
+def _origin() -> str | None:
+    """Return the innermost line of the user's own code that led here, or None (in a thread of a library)."""
+    home = Path(__file__).parent
+    paths = sysconfig.get_paths()
+    foreign = tuple(str(Path(paths[name])) for name in ("stdlib", "platstdlib", "purelib", "platlib"))
+    frame = sys._getframe(1)  # noqa: SLF001 - the only way to look at the caller without building a traceback
+    while frame:
+        name = frame.f_code.co_filename
+        if not name.startswith(("<", *foreign)) and home not in Path(name).parents:
+            return f"{name}:{frame.f_lineno}, in {frame.f_code.co_name}"
+        if frame.f_back is None:
+            return None
+        frame = frame.f_back
+    return None

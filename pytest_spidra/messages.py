@@ -1,0 +1,145 @@
+"""What travels between a client's library and whoever answers: a request, a reply or a broken connection.
+
+Client adapters hand requests in at a `Door` and upstreams answer them; both speak in these plain values, so
+neither needs to know the other.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Protocol
+from urllib.parse import parse_qs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+JSON_HEADERS = {"content-type": "application/json; charset=utf-8"}
+
+
+@dataclass(frozen=True)
+class Request:
+    """One request as the service sees it.
+
+    Args:
+        method: Upper-case HTTP method.
+
+        path: The path below the base URL, without a query: ``/batch/scrape``.
+
+        query: The raw query string, without the question mark.
+
+        headers: Lower-case names to values; of a repeated header the last value.
+
+        content: The body as it was sent.
+
+        read_timeout: Seconds the client will wait for a reply, or None for no limit.
+    """
+
+    method: str
+    path: str
+    query: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    content: bytes = b""
+    read_timeout: float | None = None
+
+    @property
+    def target(self) -> str:
+        """Path and query, as on the request line."""
+        return f"{self.path}?{self.query}" if self.query else self.path
+
+    @cached_property
+    def json(self) -> Any:
+        """The body as JSON, None when it is empty or no JSON."""
+        try:
+            return json.loads(self.content)
+        except ValueError:
+            return None
+
+    @cached_property
+    def parameters(self) -> dict[str, str]:
+        """The query's parameters; of a repeated one the last value."""
+        return {name: values[-1] for name, values in parse_qs(self.query).items()}
+
+    @property
+    def key(self) -> str | None:
+        """The API key: the ``x-api-key`` header, else the bearer token, else None.
+
+        Docs name the first, the SDKs since 0.4 send the second; the service takes either.
+        """
+        if key := self.headers.get("x-api-key", "").strip():
+            return key
+        scheme, _, token = self.headers.get("authorization", "").partition(" ")
+        return (token.strip() or None) if scheme.lower() == "bearer" else None
+
+
+@dataclass(frozen=True)
+class Reply:
+    """One reply: a status code, lower-case headers and the body's bytes."""
+
+    status: int
+    content: bytes = b""
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, status: int, value: Any, headers: Mapping[str, str] | None = None) -> Reply:
+        """Return a JSON reply with `value` as its body."""
+        content = json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+        return cls(status, content, {**JSON_HEADERS, **(headers or {})})
+
+    @cached_property
+    def json(self) -> Any:
+        """The body as JSON, None when it is empty or no JSON."""
+        try:
+            return json.loads(self.content)
+        except ValueError:
+            return None
+
+
+@dataclass(frozen=True)
+class Lost:
+    """A broken connection as the client sees it.
+
+    Args:
+        error: The error's name as httpx has it: ``ReadTimeout``.
+
+        message: The error's text.
+
+        exception: The very exception to raise, when there is one already.
+    """
+
+    error: str
+    message: str
+    exception: Exception | None = None
+
+
+class Flight:
+    """A request under way. The adapter waits `delay` seconds on the client's side, then lands it."""
+
+    def __init__(self, delay: float, sight: Reply | Lost, note: Callable[[Reply | str], None]) -> None:
+        self.delay = delay
+        self._sight = sight
+        self._note = note
+
+    def land(self) -> Reply | Lost:
+        """Return what the client is to see now: a reply, or a broken connection."""
+        self._note(self._sight.error if isinstance(self._sight, Lost) else self._sight)
+        return self._sight
+
+    def abandon(self) -> None:
+        """The client stopped waiting."""
+        self._note("cancelled")
+
+
+class Door(Protocol):
+    """Where client adapters hand requests in."""
+
+    @property
+    def prefix(self) -> str:
+        """The path of the base URL, to be taken off a request's path."""
+
+    def takes(self, scheme: str, host: str, port: int | None, path: str) -> bool:
+        """Whether a request to this address belongs here."""
+
+    def send(self, request: Request) -> Flight:
+        """Let a request take off."""

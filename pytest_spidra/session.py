@@ -1,0 +1,129 @@
+"""The wiring of one test: who stands behind the fixtures, and the last word at the end."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from pytest_spidra.clients import httpx as httpx_client
+from pytest_spidra.clients import wall
+from pytest_spidra.clock import RealClock
+from pytest_spidra.exchanges import ExchangeLog
+from pytest_spidra.factory import BatchFactory
+from pytest_spidra.fake.service import Service
+from pytest_spidra.interceptor import Interceptor
+from pytest_spidra.mock import SpidraMock
+from pytest_spidra.scripts import Scripts
+from pytest_spidra.upstreams import FakeUpstream
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+API_KEY = "spd_mock"
+
+LOCAL = ("localhost", "127.0.0.1", "::1")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What ini options and the marker say for one test.
+
+    Args:
+        base_url: The URL below which requests are answered.
+
+        request_limit: Most requests without progress.
+
+        allow_unused_steps: Whether scripted steps may stay unused.
+    """
+
+    base_url: str
+    request_limit: int
+    allow_unused_steps: bool = False
+
+
+class Session:
+    """Everything that one test with `spidra_mock` needs."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._scripts = Scripts()
+        self._service = Service()
+        self._log = ExchangeLog()
+        clock = RealClock()
+        base_url = settings.base_url.rstrip("/")
+        upstream = FakeUpstream(self._service, clock, base_url)
+        self.interceptor = Interceptor(
+            base_url=base_url,
+            scripts=self._scripts,
+            upstream=upstream,
+            log=self._log,
+            clock=clock,
+            limit=settings.request_limit,
+        )
+        self.mock = SpidraMock(
+            service=self._service,
+            upstream=upstream,
+            scripts=self._scripts,
+            base_url=base_url,
+            api_key=API_KEY,
+            exchanges=self._log,
+            clock=clock,
+        )
+        self.factory = BatchFactory(self.mock, self._service)
+
+    @contextmanager
+    def open(self) -> Iterator[None]:
+        """Stand between every client and the API, for as long as the fixture lives."""
+        host = urlsplit(self._settings.base_url).hostname or ""
+        hosts = {wall.REAL_HOST} if host in LOCAL else {wall.REAL_HOST, host}
+        with ExitStack() as stack:
+            stack.enter_context(wall.walled(hosts, self.interceptor.fail))
+            stack.enter_context(httpx_client.attached(self.interceptor))
+            yield
+
+    @contextmanager
+    def on_top(self) -> Iterator[None]:
+        """Stand in front of other patches that came after ours, while the test itself runs.
+
+        pytest-httpx patches the same two methods; whichever fixture comes last would be asked first, and it
+        would refuse our requests.
+        """
+        with httpx_client.attached(self.interceptor):
+            yield
+
+    @property
+    def failures(self) -> list[str]:
+        """What has failed the test already, in case the code under test swallowed it."""
+        return self.interceptor.failures
+
+    def last_word(self) -> str | None:
+        """Return why a test that passed by itself fails all the same, or None."""
+        if self.failures:
+            return "\n\n".join(
+                [
+                    "The code under test went on after this, which fails the test whatever came then:",
+                    *self.failures,
+                ]
+            )
+        unused = [*self._scripts.unused, *self._unused_of_service()]
+        if not unused or self._settings.allow_unused_steps:
+            return None
+        what = "A scripted step was" if len(unused) == 1 else f"{len(unused)} scripted steps were"
+        return "\n".join(
+            [
+                f"{what} never reached:",
+                *(f"    {words}" for words in unused),
+                "The failure that this test is about did not happen, so the test shows nothing about it.",
+                "",
+                "To fix it, let the client get there, or take the step out.",
+                "To allow it, mark the test: @pytest.mark.spidra(allow_unused_steps=True).",
+            ]
+        )
+
+    def _unused_of_service(self) -> Iterator[str]:
+        for url in self._service.unused_outcomes:
+            yield f"batch.outcomes: no batch had the URL {url}"
+        for ending in self._service.ends:
+            yield f'batch.ends("{ending.status}"): no batch was submitted after it'

@@ -1,0 +1,106 @@
+"""Upstreams: what stands behind the interceptor and answers what the script lets through.
+
+An upstream is an object with `answer`. The fake service is one; respx's router comes in front of it once a
+test asks for ``spidra_mock.router``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from pytest_spidra.fake.endpoints import ENDPOINTS, match
+from pytest_spidra.messages import Reply, Request
+
+if TYPE_CHECKING:
+    import httpx
+    import respx
+
+    from pytest_spidra.clock import Clock
+    from pytest_spidra.fake.service import Service
+
+
+class Upstream(Protocol):
+    """Answers requests."""
+
+    def knows(self, request: Request) -> bool:
+        """Whether there is an answer to this request at all."""
+
+    def answer(self, request: Request) -> Reply:
+        """Do what is asked and return the reply.
+
+        Raises:
+            Exception: What the client is to see in place of a reply.
+        """
+
+
+class FakeUpstream:
+    """The fake service, and in front of it respx's router when a test uses one."""
+
+    def __init__(self, service: Service, clock: Clock, base_url: str) -> None:
+        self._service = service
+        self._clock = clock
+        self._base_url = base_url
+        self._router: respx.Router | None = None
+
+    def knows(self, request: Request) -> bool:
+        """Whether an endpoint or, failing that, a route that the test added takes this request."""
+        if match(request.method, request.path):
+            return True
+        if self._router is None:
+            return False
+        wanted = self._to_httpx(request)
+        return any(route.match(wanted) for route in self._router.routes)
+
+    def answer(self, request: Request) -> Reply:
+        """Let the router answer when there is one, else the service."""
+        if self._router is None:
+            return self._service.answer(request, self._clock.now)
+        response = self._router.handler(self._to_httpx(request))
+        response.read()
+        headers = {name.lower(): value for name, value in response.headers.items()}
+        return Reply(response.status_code, response.content, headers)
+
+    @property
+    def router(self) -> respx.Router:
+        """The router, with one route for each endpoint, named like it; built when it is first asked for."""
+        if self._router is None:
+            import respx  # noqa: PLC0415 - costs more than the whole rest, and most tests never ask
+
+            router = respx.Router(assert_all_called=False)
+            base = self._base_url.rstrip("/")
+            for endpoint in ENDPOINTS:
+                pattern = f"^{_quoted(base)}{endpoint.pattern.pattern}(?:[?]|$)"
+                route = router.route(method=endpoint.method, url__regex=pattern, name=endpoint.name)
+                route.mock(side_effect=self._serve)
+            self._router = router
+        return self._router
+
+    def _serve(self, request: httpx.Request, **_: str) -> httpx.Response:
+        """Answer a routed request from the service."""
+        import httpx  # noqa: PLC0415 - imported by respx already
+
+        known = Request(
+            method=request.method,
+            path=str(request.url.copy_with(query=None)).removeprefix(self._base_url.rstrip("/")),
+            query=request.url.query.decode(),
+            headers={name.lower(): value for name, value in request.headers.items()},
+            content=request.read(),
+        )
+        reply = self._service.answer(known, self._clock.now)
+        return httpx.Response(reply.status, headers=dict(reply.headers), content=reply.content)
+
+    def _to_httpx(self, request: Request) -> httpx.Request:
+        import httpx  # noqa: PLC0415 - imported by respx already
+
+        return httpx.Request(
+            request.method,
+            self._base_url.rstrip("/") + request.target,
+            headers=dict(request.headers),
+            content=request.content,
+        )
+
+
+def _quoted(base: str) -> str:
+    import re  # noqa: PLC0415 - only with a router
+
+    return re.escape(base)
