@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pytest_spidra.fake.outcomes import Outcome, completed, failed, stuck
     from pytest_spidra.messages import Reply
     from pytest_spidra.mock import SpidraApi, SpidraMock
+    from pytest_spidra.plugin import RuleWarning
     from pytest_spidra.scripts import (
         Step,
         gateway_error,
@@ -44,6 +45,7 @@ _HOMES = {
     "Outcome": "fake.outcomes",
     "RateLimit": "fake.account",
     "Reply": "messages",
+    "RuleWarning": "plugin",
     "SpidraApi": "mock",
     "SpidraMock": "mock",
     "Step": "scripts",
@@ -73,6 +75,7 @@ __all__ = [
     "Outcome",
     "RateLimit",
     "Reply",
+    "RuleWarning",
     "SpidraApi",
     "SpidraMock",
     "Step",

@@ -9,14 +9,21 @@ import json
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from email.utils import parsedate_to_datetime
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, overload
+
+from pytest_spidra import mermaid
 
 if TYPE_CHECKING:
     from pytest_spidra.messages import Reply, Request
 
+MICROSECONDS = 1_000_000
+
 REDACTED = "[redacted]"
 
-SECRET_HEADERS = frozenset({"authorization", "x-api-key", "cookie", "proxy-authorization"})
+KEY_HEADERS = frozenset({"authorization", "x-api-key"})
+SECRET_HEADERS = frozenset({"cookie", "proxy-authorization"})
 SECRET_FIELDS = frozenset({"cookies"})
 
 
@@ -58,6 +65,12 @@ class Exchange:
 
         waited: Seconds from what the client saw last, of the same batch or of submit and list, to this
             request; None for the first.
+
+        asked_wait: Seconds that the reply asked the client to wait: its ``Retry-After``, a number or a date,
+            else ``retry_after`` of its body; None when it asked for nothing.
+
+        known: How many exchanges had been sent when the client saw what it saw. A later exchange was sent in
+            the knowledge of this one when its number is greater.
     """
 
     number: int
@@ -76,6 +89,13 @@ class Exchange:
     answered_json: Any = None
     scripted: str | None = None
     waited: float | None = None
+    asked_wait: float | None = None
+    known: int | None = None
+
+    @cached_property
+    def identity(self) -> str:
+        """What makes two requests the same: method, path, query and body."""
+        return f"{self.method} {self.path} {json.dumps(self.request_json, sort_keys=True)}"
 
     @property
     def failed(self) -> bool:
@@ -115,10 +135,20 @@ class Call:
 
 
 class ExchangeLog(Sequence[Exchange]):
-    """The exchanges of one test, in the order in which they were sent."""
+    """The exchanges of one test, in the order in which they were sent.
 
-    def __init__(self) -> None:
+    Args:
+        began_at: When the test began, in microseconds since the Unix epoch.
+
+        virtual: Whether waits are exact, as they are on the virtual clock.
+    """
+
+    def __init__(self, *, began_at: int = 0, virtual: bool = True) -> None:
+        self.began_at = began_at
+        self.virtual = virtual
+        self.changes: list[int] = []
         self._exchanges: list[Exchange] = []
+        self._keys: dict[str, str] = {}
         self._last_seen: dict[str | None, float] = {}
         self._lock = threading.Lock()
 
@@ -179,6 +209,10 @@ class ExchangeLog(Sequence[Exchange]):
             if endpoint is None or attempts[0].endpoint == endpoint
         )
 
+    def to_mermaid(self) -> str:
+        """Return the exchanges as a Mermaid sequence diagram, for a pull request."""
+        return mermaid.render(self)
+
     # -- filling it ------------------------------------------------------------------------------------
 
     def begin(
@@ -194,13 +228,10 @@ class ExchangeLog(Sequence[Exchange]):
                     sent_at=sent_at,
                     endpoint=endpoint,
                     method=request.method,
-                    path=request.target,
+                    path=_without_secrets(request.target, request.key),
                     batch_id=batch_id,
                     request_json=_without_secrets(request.json, request.key),
-                    headers={
-                        name: REDACTED if name in SECRET_HEADERS else value
-                        for name, value in request.headers.items()
-                    },
+                    headers=self._headers(request),
                     scripted=scripted,
                     waited=None if last is None else round(sent_at - last, 6),
                 )
@@ -223,16 +254,51 @@ class ExchangeLog(Sequence[Exchange]):
         if isinstance(seen, str):
             changes: dict[str, Any] = {"seen": seen}
         else:
-            changes = {"seen": seen.status, "seen_json": seen.json, "seen_headers": dict(seen.headers)}
-        self._put(number, seen_at=at, **changes)
+            changes = {
+                "seen": seen.status,
+                "seen_json": seen.json,
+                "seen_headers": dict(seen.headers),
+                "asked_wait": _asked_wait(seen, self.began_at / MICROSECONDS + at),
+            }
+        self._put(number, seen_at=at, known=len(self._exchanges), **changes)
         exchange = self._exchanges[number - 1]
         self._last_seen[exchange.batch_id] = at
         if exchange.endpoint == "batch.submit":
             self._last_seen[None] = at
 
+    def changed(self) -> None:
+        """Note that the test changed the service's mind: what was refused before may be accepted now."""
+        self.changes.append(len(self._exchanges))
+
+    def _headers(self, request: Request) -> dict[str, str]:
+        """Return the headers without secrets; two different keys can still be told apart."""
+        key = request.key
+        if key and key not in self._keys:
+            self._keys[key] = f"[key {len(self._keys) + 1}]"
+        hidden = dict.fromkeys(SECRET_HEADERS, REDACTED)
+        hidden |= dict.fromkeys(KEY_HEADERS, self._keys.get(key or "", REDACTED))
+        return {
+            name: hidden[name] if name in hidden else _without_secrets(value, key)
+            for name, value in request.headers.items()
+        }
+
     def _put(self, number: int, **changes: Any) -> None:
         with self._lock:
             self._exchanges[number - 1] = replace(self._exchanges[number - 1], **changes)
+
+
+def _asked_wait(reply: Reply, now: float) -> float | None:
+    """Return how many seconds a reply asks to wait; a time that has passed asks for nothing."""
+    text = reply.headers.get("retry-after")
+    body = reply.json.get("retry_after") if isinstance(reply.json, dict) else None
+    try:
+        asked = float(body if text is None else text)  # type: ignore[arg-type]  # None is caught below
+    except (TypeError, ValueError):
+        try:
+            asked = parsedate_to_datetime(text or "").timestamp() - now
+        except ValueError:
+            return None
+    return asked if 0 < asked < float("inf") else None
 
 
 def _without_secrets(value: Any, key: str | None) -> Any:

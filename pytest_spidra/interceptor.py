@@ -20,6 +20,7 @@ from pytest_spidra import timeline
 from pytest_spidra.fake import endpoints
 from pytest_spidra.messages import Flight, Lost
 from pytest_spidra.scripts import ok
+from pytest_spidra.verdicts import paragraph
 
 if TYPE_CHECKING:
     from pytest_spidra.clock import Clock
@@ -171,26 +172,36 @@ class Progress:
 def _unknown(request: Request) -> str:
     meant = endpoints.closest(request.method, request.path)
     rows = "\n".join(f"    {row.name:<13} {row.method:<6} {row.path}" for row in endpoints.ENDPOINTS)
-    return (
-        f"No endpoint of the fake Spidra answers {request.method} {request.target}.\n"
-        f"The closest is {meant.name}: {meant.method} {meant.path}.\n"
-        "Against the real API this would be an error, or a call that the fake does not know, so the test "
-        "would prove nothing.\n\n"
-        f"The endpoints are\n{rows}\n\n"
-        "To fix it, correct the request. To answer it yourself, add a route: "
-        f'spidra_mock.router.route(method="{request.method}", path__regex="…").respond(…).'
+    return "\n\n".join(
+        [
+            f"No endpoint of the fake Spidra answers {request.method} {request.target}.\n"
+            f"The closest is {meant.name}: {meant.method} {meant.path}.",
+            paragraph(
+                "Against the real API this is an error, or a call that the fake does not know: the test would "
+                "prove nothing."
+            ),
+            f"The endpoints are\n{rows}",
+            paragraph("To fix it, correct the request. To answer it yourself, add a route of respx:")
+            + f'\n    spidra_mock.router.route(method="{request.method}", path__regex="…").respond(…)',
+        ]
     )
 
 
 def _endless(limit: int, log: ExchangeLog) -> str:
-    return (
-        f"The client sent more than {limit} requests without any progress.\n"
-        "No URL was submitted or seen completed for the first time in all of them: in production this loop "
-        "would run for ever and use up the request quota.\n\n"
-        f"spidra timeline\n{timeline.render(log)}\n\n"
-        "To fix it, give the loop a deadline or a highest number of attempts, and end it on every terminal "
-        "status and on every error that is not transient.\n"
-        "To allow it, raise the ini option spidra_request_limit."
+    return "\n\n".join(
+        [
+            f"The client sent more than {limit} requests without any progress.",
+            paragraph(
+                "In all of them, no URL was submitted or seen completed for the first time: in production this "
+                "loop would run for ever and use up the request quota."
+            ),
+            timeline.render(log),
+            paragraph(
+                "To fix it, give the loop a deadline or a highest number of attempts, and end it on every "
+                "terminal status and on every error that is not transient. To allow it, raise the ini option "
+                "spidra_request_limit."
+            ),
+        ]
     )
 
 

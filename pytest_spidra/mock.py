@@ -5,11 +5,13 @@ from __future__ import annotations
 import difflib
 from typing import TYPE_CHECKING, Any
 
+from pytest_spidra.assertions import Assertions
 from pytest_spidra.batches import Batch, id_of
 from pytest_spidra.fake import rendering
 from pytest_spidra.fake.endpoints import NAMES
 from pytest_spidra.fake.outcomes import BatchEnding, Outcome, batch_end
 from pytest_spidra.scripts import Step, step_of
+from pytest_spidra.verdicts import verdict
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -174,7 +176,7 @@ class FakeBatchEndpoints(BatchEndpoints):
         )
 
 
-class SpidraApi:
+class SpidraApi(Assertions):
     """The API as one test meets it, whatever answers."""
 
     def __init__(
@@ -189,7 +191,7 @@ class SpidraApi:
     ) -> None:
         self._base_url = base_url
         self._api_key = api_key
-        self._exchanges = exchanges
+        self.exchanges = exchanges
         self._clock = clock
         self._mode = mode
         self._batch = BatchEndpoints(scripts)
@@ -203,11 +205,6 @@ class SpidraApi:
     def api_key(self) -> str:
         """A key for the code under test. It opens nothing at the real service."""
         return self._api_key
-
-    @property
-    def exchanges(self) -> ExchangeLog:
-        """What the client did and what it saw: a sequence of `Exchange`, with ``calls(endpoint)``."""
-        return self._exchanges
 
     @property
     def clock(self) -> Clock:
@@ -264,6 +261,44 @@ class SpidraMock(SpidraApi):
         """
         return self._upstream.router
 
+    def assert_credits(
+        self, *, reserved: int | None = None, charged: int | None = None, refunded: int | None = None
+    ) -> None:
+        """The credits of this test moved just so.
+
+        Args:
+            reserved: Credits reserved by submits and retries; None: any number.
+
+            charged: Credits charged for completed items; None: any number.
+
+            refunded: Credits that came back, for failed and cancelled items; None: any number.
+
+        Raises:
+            AssertionError: One of them is another number.
+
+            ValueError: Nothing was claimed.
+        """
+        __tracebackhide__ = True
+        given = {"reserved": reserved, "charged": charged, "refunded": refunded}
+        claimed = {name: amount for name, amount in given.items() if amount is not None}
+        if not claimed:
+            msg = "assert_credits(…) takes at least one of reserved, charged and refunded"
+            raise ValueError(msg)
+        found = {name: getattr(self.credits, name) for name in claimed}
+        if found != claimed:
+            guilty = [
+                one.number for one in self.exchanges if (one.answered or 999) < 300 and one.method == "POST"
+            ]
+            msg = verdict(
+                f"The credits were to be {_amounts(claimed)}, and are {_amounts(found)}.",
+                "Credits are money: each accepted submit and retry reserves them, each completed item is charged.",
+                self.exchanges,
+                guilty,
+                f"To fix it, look at the marked requests; a URL costs {self.account.price_per_url} credits unless its "
+                "outcome says completed(credits=…).",
+            )
+            raise AssertionError(msg)
+
     def handle(self, state: BatchState) -> Batch:
         """Return the handle of a batch of the fake service."""
 
@@ -272,6 +307,10 @@ class SpidraMock(SpidraApi):
             return rendering.batch(state, self.account.timestamps)
 
         return Batch(state.id, [item.url for item in state.items], view)
+
+
+def _amounts(amounts: Mapping[str, int]) -> str:
+    return ", ".join(f"{amount} {name}" for name, amount in amounts.items())
 
 
 def checked_outcomes(outcomes: object) -> dict[str, list[Outcome]]:

@@ -1,7 +1,8 @@
-"""The pytest plugin: marker, ini options, fixtures and one hook. It imports nothing heavy; sessions do."""
+"""The pytest plugin: options, marker, fixtures and hooks. It imports nothing heavy; sessions do."""
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -19,13 +20,28 @@ REQUEST_LIMIT = 1000
 SESSION = pytest.StashKey["Session"]()
 
 MARKER = (
-    "spidra(*, allow_unused_steps=False): settings of pytest-spidra for this test. allow_unused_steps: do not "
-    "fail the test when a scripted step was never reached."
+    'spidra(*, allow_unused_steps=False, rules="warn"): settings of pytest-spidra for this test. '
+    "allow_unused_steps: do not fail the test when a scripted step was never reached. "
+    'rules: what an accusation of the rules does, "warn", "error" or "off", or a list of the rules that judge.'
 )
 
 
+class RuleWarning(pytest.PytestWarning):
+    """A rule accuses the client of something unsafe, expensive or impolite."""
+
+    __module__ = "pytest_spidra"
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Declare the ini options."""
+    """Declare options and ini options."""
+    parser.getgroup("spidra", "pytest-spidra").addoption(
+        "--spidra-rules",
+        dest="spidra_rules",
+        metavar="{warn,error,off,RULE,…}",
+        default=None,
+        help="What an accusation of the rules does: warn (default), error (the test fails) or off; "
+        "or the names of the rules that judge, with commas.",
+    )
     parser.addini(
         "spidra_base_url",
         "URL below which spidra_mock answers requests (pytest-spidra).",
@@ -36,6 +52,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "Most requests to Spidra without progress in one test; one more fails it (pytest-spidra).",
         default=str(REQUEST_LIMIT),
     )
+    parser.addini("spidra_rules", "As --spidra-rules (pytest-spidra).", default="warn")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -96,7 +113,43 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
         raise
     if reason := session.last_word():
         raise pytest.fail.Exception(reason, pytrace=False)
+    if verdict := session.verdict:
+        _pronounce(item, session, verdict)
     return result
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show the timeline of a failing test, and keep accusations for the summary."""
+    report = yield
+    session = item.stash.get(SESSION, None)
+    if session and call.when == "call":
+        if report.failed and (timeline := session.timeline):
+            report.sections.append(("spidra timeline", timeline))
+        # An attribute of a report travels with it from xdist's workers; it must be JSON.
+        vars(report)["spidra_accusations"] = [(one.rule, one.claim) for one in session.accusations]
+    return report
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """List the accusations of the run, grouped by rule."""
+    found: dict[str, list[str]] = {}
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            for rule, claim in getattr(report, "spidra_accusations", ()):
+                found.setdefault(rule, []).append(f"{report.nodeid}: {claim}")
+    if not found:
+        return
+    width = terminalreporter._tw.fullwidth  # noqa: SLF001 - there is no public way to the width
+    terminalreporter.section("spidra rules")
+    for rule, lines in found.items():
+        terminalreporter.write_line(f"{rule} ({len(lines)})", bold=True)
+        for line in lines:
+            terminalreporter.write_line(
+                line if len(line) < width - 2 else f"{line[: width - 5]}…", yellow=True
+            )
 
 
 def _tell(item: pytest.Item, session: Session, error: BaseException) -> None:
@@ -108,6 +161,19 @@ def _tell(item: pytest.Item, session: Session, error: BaseException) -> None:
         item.add_report_section("call", "spidra", "\n\n".join(untold))
 
 
+def _pronounce(item: pytest.Item, session: Session, verdict: str) -> None:
+    """Warn of what the rules found, or fail the test for it."""
+    if session.rules != "error":
+        path, line, _ = item.location
+        try:
+            warnings.warn_explicit(f"\n{verdict}", RuleWarning, path, (line or 0) + 1)
+        except RuleWarning:
+            pass  # warnings are errors here; an error of ours would be shown with a traceback into the plugin
+        else:
+            return
+    raise pytest.fail.Exception(verdict, pytrace=False)
+
+
 def _settings(request: pytest.FixtureRequest) -> Settings:
     from pytest_spidra.session import Settings  # noqa: PLC0415 - imports httpx, which pytest's start must not
 
@@ -117,15 +183,54 @@ def _settings(request: pytest.FixtureRequest) -> Settings:
             msg = f"@pytest.mark.spidra takes settings by name only, not {mark.args[0]!r}"
             raise pytest.UsageError(msg)
         told = {**mark.kwargs, **told}
-    unknown = [name for name in told if name != "allow_unused_steps"]
+    unknown = [name for name in told if name not in {"allow_unused_steps", "rules"}]
     if unknown:
-        msg = f"@pytest.mark.spidra has no setting {unknown[0]!r}. The settings are allow_unused_steps."
+        msg = (
+            f"@pytest.mark.spidra has no setting {unknown[0]!r}. The settings are allow_unused_steps, rules."
+        )
         raise pytest.UsageError(msg)
-    limit = request.config.getini("spidra_request_limit")
+    config = request.config
+    limit = config.getini("spidra_request_limit")
     if not limit.isdecimal() or int(limit) == 0:
         msg = f"the ini option spidra_request_limit is a number of requests from 1 on, not {limit!r}"
         raise pytest.UsageError(msg)
-    return Settings(base_url=_base_url(request.config), request_limit=int(limit), **told)
+    level, names = _rules(
+        ("@pytest.mark.spidra(rules=…)", told.get("rules")),
+        ("--spidra-rules", config.getoption("spidra_rules")),
+        ("the ini option spidra_rules", config.getini("spidra_rules")),
+    )
+    return Settings(
+        base_url=_base_url(config),
+        request_limit=int(limit),
+        allow_unused_steps=bool(told.get("allow_unused_steps")),
+        rules=level,
+        rule_names=names,
+    )
+
+
+def _rules(*sources: tuple[str, Any]) -> tuple[Any, frozenset[str] | None]:
+    """Return what an accusation does, and which rules judge; the first source that says so decides.
+
+    A source that names rules wants them to judge: a level "off" after it becomes "warn".
+    """
+    from pytest_spidra.rules import RULES  # noqa: PLC0415 - pytest's start must stay light
+
+    level: str | None = None
+    names: frozenset[str] | None = None
+    for source, value in sources:
+        if value is None or level:
+            continue
+        words = [word.strip() for word in value.split(",")] if isinstance(value, str) else list(value)
+        if len(words) == 1 and words[0] in {"warn", "error", "off"}:
+            level = words[0] if names is None or words[0] != "off" else "warn"
+        elif names is None:
+            wrong = [word for word in words if word not in RULES]
+            if wrong or not words:
+                what = f"{wrong[0]!r} is no rule" if wrong else "no rule is named"
+                msg = f'{source}: {what}. It takes "warn", "error", "off", or rules: {", ".join(RULES)}.'
+                raise pytest.UsageError(msg)
+            names = frozenset(words)
+    return level or "warn", names
 
 
 def _base_url(config: pytest.Config) -> str:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import cached_property
+from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
 
+from pytest_spidra import timeline
 from pytest_spidra.clients import httpx as httpx_client
 from pytest_spidra.clients import wall
 from pytest_spidra.clock import RealClock
@@ -15,11 +17,15 @@ from pytest_spidra.factory import BatchFactory
 from pytest_spidra.fake.service import Service
 from pytest_spidra.interceptor import Interceptor
 from pytest_spidra.mock import SpidraMock
+from pytest_spidra.rules import judge
 from pytest_spidra.scripts import Scripts
 from pytest_spidra.upstreams import FakeUpstream
+from pytest_spidra.verdicts import accused, paragraph
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from pytest_spidra.rules import Accusation
 
 API_KEY = "spd_mock"
 
@@ -36,11 +42,17 @@ class Settings:
         request_limit: Most requests without progress.
 
         allow_unused_steps: Whether scripted steps may stay unused.
+
+        rules: What an accusation does: ``"warn"``, ``"error"`` or ``"off"``.
+
+        rule_names: Which rules judge; None: all.
     """
 
     base_url: str
     request_limit: int
     allow_unused_steps: bool = False
+    rules: Literal["warn", "error", "off"] = "warn"
+    rule_names: frozenset[str] | None = None
 
 
 class Session:
@@ -50,8 +62,9 @@ class Session:
         self._settings = settings
         self._scripts = Scripts()
         self._service = Service()
-        self._log = ExchangeLog()
         clock = RealClock()
+        self._log = ExchangeLog(began_at=clock.now, virtual=False)
+        self._service.account.watch(self._log.changed)
         base_url = settings.base_url.rstrip("/")
         upstream = FakeUpstream(self._service, clock, base_url)
         self.interceptor = Interceptor(
@@ -93,34 +106,52 @@ class Session:
         with httpx_client.attached(self.interceptor):
             yield
 
+    @cached_property
+    def accusations(self) -> list[Accusation]:
+        """What the rules find, at the end of the test."""
+        settings = self._settings
+        return [] if settings.rules == "off" else judge(self._log, settings.rule_names)
+
+    @property
+    def verdict(self) -> str | None:
+        """What the rules find, in words, or None."""
+        return accused(self.accusations, self._log) if self.accusations else None
+
+    @property
+    def timeline(self) -> str:
+        """The exchanges, guilty ones marked; empty when there were none."""
+        guilty = {number for accusation in self.accusations for number in accusation.numbers}
+        return timeline.render(self._log, guilty) if self._log else ""
+
+    @property
+    def rules(self) -> str:
+        """What an accusation does: ``"warn"``, ``"error"`` or ``"off"``."""
+        return self._settings.rules
+
     @property
     def failures(self) -> list[str]:
         """What has failed the test already, in case the code under test swallowed it."""
         return self.interceptor.failures
 
     def last_word(self) -> str | None:
-        """Return why a test that passed by itself fails all the same, or None."""
+        """Return why a test that passed by itself fails all the same, rules aside, or None."""
         if self.failures:
-            return "\n\n".join(
-                [
-                    "The code under test went on after this, which fails the test whatever came then:",
-                    *self.failures,
-                ]
-            )
+            intro = "The code under test went on after this, which fails the test whatever came then."
+            return "\n\n".join([paragraph(intro), *self.failures])
         unused = [*self._scripts.unused, *self._unused_of_service()]
         if not unused or self._settings.allow_unused_steps:
             return None
         what = "A scripted step was" if len(unused) == 1 else f"{len(unused)} scripted steps were"
-        return "\n".join(
-            [
-                f"{what} never reached:",
-                *(f"    {words}" for words in unused),
-                "The failure that this test is about did not happen, so the test shows nothing about it.",
-                "",
-                "To fix it, let the client get there, or take the step out.",
-                "To allow it, mark the test: @pytest.mark.spidra(allow_unused_steps=True).",
-            ]
-        )
+        parts = [
+            "\n".join([f"{what} never reached:", *(f"    {words}" for words in unused)]),
+            paragraph("What this test is about did not happen, so the test shows nothing about it."),
+            timeline.render(self._log) if self._log else "The client sent no request at all.",
+            paragraph(
+                "To fix it, let the client get there, or take the step out. To allow it, mark the test "
+                "@pytest.mark.spidra(allow_unused_steps=True)."
+            ),
+        ]
+        return "\n\n".join(parts)
 
     def _unused_of_service(self) -> Iterator[str]:
         for url in self._service.unused_outcomes:

@@ -1,68 +1,75 @@
-"""The timeline: one line for each exchange, for people."""
+"""The timeline: the exchange log for people, one line for each exchange."""
 
 from __future__ import annotations
 
-from itertools import groupby
+import textwrap
 from typing import TYPE_CHECKING
 
+from pytest_spidra import words
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from pytest_spidra.exchanges import Exchange
 
+WIDTH = 72  # what pytest leaves of 80 columns beside its own margin
+HEADING = "        #  seconds    wait by    request         the client saw"
+INDENT = " " * 10
 
-def render(exchanges: Iterable[Exchange], most: int = 40) -> str:
-    """Return the exchanges as lines: number, seconds, request, what the client saw, why.
 
-    Exchanges in a row that say the same are folded into one line; of more than `most` lines the first and
-    the last are shown.
+def render(exchanges: Iterable[Exchange], guilty: Collection[int] = (), most: int = 40) -> str:
+    """Return the exchanges as a table.
+
+    The wait is the one before the request, in seconds, and ``by`` says who asked for it: the client's own
+    (``own``), or a ``Retry-After`` that it respected (``asked``).
+
+    Args:
+        exchanges: Those in a row that say the same are folded into one line, unless one of them is guilty
+            and another is not.
+
+        guilty: Numbers of exchanges to mark with ``>``.
+
+        most: Of more entries than this, the first and the last are shown.
     """
-    lines = [_line(list(run)) for _, run in groupby(exchanges, key=_what)]
-    if len(lines) > most:
+    asked: dict[str, float] = {}
+    parts = (part for run in words.folded(exchanges) for part in _parted(run, guilty))
+    entries = [_entry(part, asked, guilty) for part in parts]
+    if len(entries) > most:
         half = most // 2
-        lines = [*lines[:half], f"  … {len(lines) - 2 * half} lines more …", *lines[-half:]]
-    return "\n".join(lines)
+        entries[half:-half] = [f"{'…':>9} {len(entries) - 2 * half} more lines"]
+    return "\n".join([HEADING, *entries])
 
 
-def _what(exchange: Exchange) -> tuple[object, ...]:
-    return (
-        exchange.endpoint,
-        exchange.path,
-        str(exchange.request_json),
-        exchange.seen,
-        exchange.answered,
-        exchange.scripted,
-        _state(exchange),
-    )
+def _parted(run: list[Exchange], guilty: Collection[int]) -> list[list[Exchange]]:
+    """Part a run where guilt begins or ends."""
+    parts: list[list[Exchange]] = []
+    for exchange in run:
+        before = parts[-1][-1] if parts else None
+        if before and (before.number in guilty) == (exchange.number in guilty):
+            parts[-1].append(exchange)
+        else:
+            parts.append([exchange])
+    return parts
 
 
-def _line(run: list[Exchange]) -> str:
+def _entry(run: list[Exchange], asked: dict[str, float], guilty: Collection[int]) -> str:
     first, last = run[0], run[-1]
+    mark = ">" if first.number in guilty else " "
     number = f"#{first.number}" if len(run) == 1 else f"#{first.number}-{last.number}"
-    times = "" if len(run) == 1 else f" ({len(run)} times)"
-    words = [f"{number:>9} {first.sent_at:9.3f}s  {first.method} {first.path}{times} -> {_seen(first)}"]
-    if state := _state(first):
-        words.append(state)
-    if first.scripted:
-        done = "the service did the work" if first.answered is not None else "the service never saw it"
-        words.append(f"[scripted: {first.scripted}; {done}]")
-    return " ".join(words)
-
-
-def _seen(exchange: Exchange) -> str:
-    return "no reply yet" if exchange.seen is None else str(exchange.seen)
-
-
-def _state(exchange: Exchange) -> str:
-    """Return the batch as the client saw it: ``running, 2 of 3 done, 1 failed``."""
-    body = exchange.seen_json
-    if not isinstance(body, dict):
-        return ""
-    if "failedCount" in body:
-        return (
-            f"{body.get('status')}, {body.get('completedCount')} of {body.get('totalUrls')} completed, "
-            f"{body['failedCount']} failed"
+    wait, by = "", ""
+    if first.waited:
+        due = asked.pop(first.identity, None)
+        by = "asked" if due is not None and first.sent_at >= due - 1e-6 else "own"
+        wait = f"+{first.waited:.2f}"
+    for exchange in run:
+        if exchange.asked_wait is not None and exchange.seen_at is not None:
+            asked[exchange.identity] = exchange.seen_at + min(exchange.asked_wait, 30.0)
+    asks, sight = words.request(first), words.sight(first)
+    lines = [f"{mark}{number:>8} {first.sent_at:>8.2f} {wait:>7} {by:<5} {asks:<15} {sight}"]
+    if deed := words.deed(first):
+        lines.append(
+            textwrap.fill(
+                deed, WIDTH, initial_indent=INDENT, subsequent_indent=INDENT, break_on_hyphens=False
+            )
         )
-    if body.get("status") == "error":
-        return str(body.get("code") or body.get("message"))
-    return ""
+    return "\n".join(lines)

@@ -60,10 +60,11 @@ def walled(hosts: Collection[str], stop: Callable[[str], None]) -> Iterator[None
 
 
 def _message(host: str) -> str:
-    return (
-        f"Something tried to reach {host} past spidra_mock.\n"
-        "spidra_mock answers httpx clients that ask below its base URL. A request of another HTTP library, of "
-        "a transport that is not httpx's own, or to another path of this host would have gone to the real "
-        "service, with a real key for real credits. It was stopped before it left.\n\n"
-        "To fix it, use httpx's own transports and spidra_mock.base_url."
-    )
+    return f"""Something tried to reach {host} past spidra_mock.
+
+spidra_mock answers httpx clients that ask below its base URL. A request
+of another HTTP library, of a transport that is not httpx's own, or to
+another path of this host would have gone to the real service, with a
+real key for real credits. It was stopped before it left.
+
+To fix it, use httpx with its own transports, and spidra_mock.base_url."""

@@ -172,6 +172,12 @@ class Account:
             msg = f"account.{name} takes {words}, not {value!r}"
             raise ValueError(msg)
         object.__setattr__(self, name, value)
+        if watch := vars(self).get("_watch"):
+            watch()
+
+    def watch(self, changed: Callable[[], None]) -> None:
+        """Call `changed` whenever a setting changes, credits that move included."""
+        vars(self)["_watch"] = changed
 
     def accepts(self, key: str) -> bool:
         """Whether `key` is one of the customer's."""
