@@ -1,4 +1,7 @@
-"""What the rest of the plugin knows about time: a wall clock and the seconds since the test began."""
+"""What the rest of the plugin knows about time: a wall clock and the seconds since the test began.
+
+The clock of a test is a `RealClock`, or the `VirtualClock` of `pytest_spidra.virtual_time`.
+"""
 
 from __future__ import annotations
 
@@ -19,13 +22,26 @@ class Clock(Protocol):
     def elapsed(self) -> float:
         """Seconds since the test began, exact to the microsecond."""
 
+    def start(self) -> None:
+        """The test begins."""
+
+    def stop(self) -> None:
+        """The test is over."""
+
 
 class RealClock:
     """Real time: waits cost what they cost."""
 
     def __init__(self) -> None:
+        self.start()
+
+    def start(self) -> None:
+        """Count from this moment."""
         self._epoch = time.time_ns() // 1_000
         self._begun = time.monotonic_ns()
+
+    def stop(self) -> None:
+        """Do nothing: real time goes on."""
 
     @property
     def now(self) -> int:

@@ -174,7 +174,7 @@ def _unknown(request: Request) -> str:
     rows = "\n".join(f"    {row.name:<13} {row.method:<6} {row.path}" for row in endpoints.ENDPOINTS)
     return "\n\n".join(
         [
-            f"No endpoint of the fake Spidra answers {request.method} {request.target}.\n"
+            f"No endpoint of the fake Spidra answers {request.method} {request.target}.",
             f"The closest is {meant.name}: {meant.method} {meant.path}.",
             paragraph(
                 "Against the real API this is an error, or a call that the fake does not know: the test would "

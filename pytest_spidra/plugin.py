@@ -16,12 +16,14 @@ if TYPE_CHECKING:
 
 BASE_URL = "https://api.spidra.io/api"
 REQUEST_LIMIT = 1000
+MARKER_SETTINGS = ("allow_unused_steps", "clock", "rules")
 
 SESSION = pytest.StashKey["Session"]()
 
 MARKER = (
-    'spidra(*, allow_unused_steps=False, rules="warn"): settings of pytest-spidra for this test. '
-    "allow_unused_steps: do not fail the test when a scripted step was never reached. "
+    'spidra(*, allow_unused_steps=False, clock="virtual", rules="warn"): settings of pytest-spidra for this '
+    "test. allow_unused_steps: do not fail the test when a scripted step was never reached. "
+    'clock: "virtual" (waits are exact and cost no time) or "real". '
     'rules: what an accusation of the rules does, "warn", "error" or "off", or a list of the rules that judge.'
 )
 
@@ -52,6 +54,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "Most requests to Spidra without progress in one test; one more fails it (pytest-spidra).",
         default=str(REQUEST_LIMIT),
     )
+    parser.addini(
+        "spidra_clock",
+        'The clock of tests with spidra_mock: "virtual" (waits are exact and cost no time) or "real" '
+        "(pytest-spidra).",
+        default="virtual",
+    )
     parser.addini("spidra_rules", "As --spidra-rules (pytest-spidra).", default="warn")
 
 
@@ -76,8 +84,12 @@ def spidra_mock(request: pytest.FixtureRequest) -> Iterator[SpidraMock]:
     from pytest_spidra.session import Session  # noqa: PLC0415 - imports httpx, which pytest's start must not
 
     session = Session(_settings(request))
-    request.node.stash[SESSION] = session
-    with session.open():
+    try:
+        opened = session.open()
+    except RuntimeError as error:
+        pytest.fail(f"spidra_mock cannot start: {error}", pytrace=False)
+    with opened:
+        request.node.stash[SESSION] = session
         yield session.mock
     del request.node.stash[SESSION]
 
@@ -183,11 +195,9 @@ def _settings(request: pytest.FixtureRequest) -> Settings:
             msg = f"@pytest.mark.spidra takes settings by name only, not {mark.args[0]!r}"
             raise pytest.UsageError(msg)
         told = {**mark.kwargs, **told}
-    unknown = [name for name in told if name not in {"allow_unused_steps", "rules"}]
+    unknown = [name for name in told if name not in MARKER_SETTINGS]
     if unknown:
-        msg = (
-            f"@pytest.mark.spidra has no setting {unknown[0]!r}. The settings are allow_unused_steps, rules."
-        )
+        msg = f"@pytest.mark.spidra has no setting {unknown[0]!r}. The settings are {', '.join(MARKER_SETTINGS)}."
         raise pytest.UsageError(msg)
     config = request.config
     limit = config.getini("spidra_request_limit")
@@ -199,10 +209,15 @@ def _settings(request: pytest.FixtureRequest) -> Settings:
         ("--spidra-rules", config.getoption("spidra_rules")),
         ("the ini option spidra_rules", config.getini("spidra_rules")),
     )
+    clock = told.get("clock", config.getini("spidra_clock"))
+    if clock not in {"virtual", "real"}:
+        msg = f'the clock of a test with spidra_mock is "virtual" or "real", not {clock!r}'
+        raise pytest.UsageError(msg)
     return Settings(
         base_url=_base_url(config),
         request_limit=int(limit),
         allow_unused_steps=bool(told.get("allow_unused_steps")),
+        clock=clock,
         rules=level,
         rule_names=names,
     )

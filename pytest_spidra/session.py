@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from pytest_spidra import timeline
 from pytest_spidra.clients import httpx as httpx_client
 from pytest_spidra.clients import wall
-from pytest_spidra.clock import RealClock
+from pytest_spidra.clock import Clock, RealClock
 from pytest_spidra.exchanges import ExchangeLog
 from pytest_spidra.factory import BatchFactory
 from pytest_spidra.fake.service import Service
@@ -21,6 +21,7 @@ from pytest_spidra.rules import judge
 from pytest_spidra.scripts import Scripts
 from pytest_spidra.upstreams import FakeUpstream
 from pytest_spidra.verdicts import accused, paragraph
+from pytest_spidra.virtual_time.clock import VirtualClock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,6 +44,8 @@ class Settings:
 
         allow_unused_steps: Whether scripted steps may stay unused.
 
+        clock: ``"virtual"`` or ``"real"``.
+
         rules: What an accusation does: ``"warn"``, ``"error"`` or ``"off"``.
 
         rule_names: Which rules judge; None: all.
@@ -51,6 +54,7 @@ class Settings:
     base_url: str
     request_limit: int
     allow_unused_steps: bool = False
+    clock: Literal["virtual", "real"] = "virtual"
     rules: Literal["warn", "error", "off"] = "warn"
     rule_names: frozenset[str] | None = None
 
@@ -62,8 +66,10 @@ class Session:
         self._settings = settings
         self._scripts = Scripts()
         self._service = Service()
-        clock = RealClock()
-        self._log = ExchangeLog(began_at=clock.now, virtual=False)
+        virtual = settings.clock == "virtual"
+        clock: Clock = VirtualClock() if virtual else RealClock()
+        self._clock = clock
+        self._log = ExchangeLog(virtual=virtual)
         self._service.account.watch(self._log.changed)
         base_url = settings.base_url.rstrip("/")
         upstream = FakeUpstream(self._service, clock, base_url)
@@ -86,15 +92,21 @@ class Session:
         )
         self.factory = BatchFactory(self.mock, self._service)
 
-    @contextmanager
-    def open(self) -> Iterator[None]:
-        """Stand between every client and the API, for as long as the fixture lives."""
+    def open(self) -> ExitStack:
+        """Stand between every client and the API until the returned stack is closed.
+
+        Raises:
+            RuntimeError: Something else in this process fakes the time already.
+        """
         host = urlsplit(self._settings.base_url).hostname or ""
         hosts = {wall.REAL_HOST} if host in LOCAL else {wall.REAL_HOST, host}
         with ExitStack() as stack:
+            self._clock.start()
+            stack.callback(self._clock.stop)
+            self._log.began_at = self._clock.now
             stack.enter_context(wall.walled(hosts, self.interceptor.fail))
             stack.enter_context(httpx_client.attached(self.interceptor))
-            yield
+            return stack.pop_all()
 
     @contextmanager
     def on_top(self) -> Iterator[None]:

@@ -1,0 +1,1 @@
+"""Virtual time: waits that are exact and cost no real time."""

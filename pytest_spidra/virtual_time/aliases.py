@@ -1,0 +1,118 @@
+"""Replace functions under every name a module knows them by, and put them back.
+
+``from time import sleep`` copies the function into another module, so replacing ``time.sleep``
+alone does not reach that module. The sweep looks through ``sys.modules`` once per process and
+remembers where the functions were found; later it only looks at modules that are new or have
+gained or lost names. That makes the second and every later swap cost a fraction of a millisecond.
+"""
+
+from __future__ import annotations
+
+import sys
+import types
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+Function = Any
+
+REAL_TIME_PACKAGES = frozenset(
+    {
+        # The test runner measures and limits the test in real time.
+        "_pytest",
+        "pluggy",
+        "pytest",
+        "pytest_timeout",
+        "xdist",
+        "execnet",
+        "coverage",
+        # Debuggers.
+        "debugpy",
+        "pydevd",
+        "_pydevd_bundle",
+        "_pydev_bundle",
+        # Other fakes of the time keep the real functions for themselves.
+        "freezegun",
+        "looptime",
+        "sleepfake",
+        "time_machine",
+        # These wait in the operating system, for real, and measure that very wait with
+        # time.monotonic. A clock that stands still would make them wait again for ever.
+        "concurrent",
+        "multiprocessing",
+        "queue",
+        "socketserver",
+        "subprocess",
+        "threading",
+    }
+)
+"""Packages that stay in real time, whichever way they reach the functions."""
+
+_CALLERS_FOR_OTHERS = frozenset({"concurrent", "threading"})
+"""Of these, the packages that never sleep themselves: ``Thread(target=time.sleep)`` does."""
+
+
+def lives_in_real_time(module_name: str, *, sleeping: bool = False) -> bool:
+    """Tell whether code of this module keeps using the real functions."""
+    package = module_name.partition(".")[0]
+    return package in REAL_TIME_PACKAGES and not (sleeping and package in _CALLERS_FOR_OTHERS)
+
+
+class AliasSweep:
+    """Knows every place in ``sys.modules`` where some functions or their substitutes sit."""
+
+    def __init__(self, home: str = "") -> None:
+        """Start knowing nothing; the first swap looks everywhere but in the substitutes' home."""
+        self._home = home
+        self._known: dict[str, tuple[int, int]] = {}
+        self._places: dict[str, set[str]] = {}
+
+    def swap(self, substitutes: Mapping[Function, Function], *, restoring: bool = False) -> None:
+        """Put the values of `substitutes` where its keys are.
+
+        Restoring looks into the real-time packages too: one imported for the first time in the
+        meantime may have taken a substitute for the real thing.
+        """
+        replacement = {id(old): new for old, new in substitutes.items()}
+        self._look_at_changed_modules(
+            replacement.keys() | {id(new) for new in substitutes.values()}
+        )
+        for module_name, attributes in self._places.items():
+            if not restoring and lives_in_real_time(module_name):
+                continue
+            module = sys.modules.get(module_name)
+            if not isinstance(module, types.ModuleType):
+                continue
+            namespace = _namespace(module)
+            for attribute in attributes:
+                value = namespace.get(attribute)
+                if id(value) in replacement:
+                    namespace[attribute] = replacement[id(value)]
+
+    def _look_at_changed_modules(self, wanted: set[int]) -> None:
+        known, places = self._known, self._places
+        modules = list(sys.modules.items())
+        for name, module in modules:
+            if not isinstance(module, types.ModuleType) or name == self._home:
+                continue
+            namespace = _namespace(module)
+            # A reloaded module has another namespace, one that imported more has another size.
+            state = (id(namespace), len(namespace))
+            if known.get(name) == state:
+                continue
+            known[name] = state
+            found = {key for key, value in list(namespace.items()) if id(value) in wanted}
+            if found:
+                # Earlier places stay: a substitute may come back there, through an undone patch.
+                places[name] = places.get(name, set()) | found
+        if len(known) > len(modules):
+            for gone in known.keys() - sys.modules.keys():
+                del known[gone]
+                places.pop(gone, None)
+
+
+def _namespace(module: types.ModuleType) -> dict[str, Any]:
+    # Not module.__dict__: on a module of importlib.util.LazyLoader that would load it.
+    namespace: dict[str, Any] = object.__getattribute__(module, "__dict__")
+    return namespace
