@@ -15,6 +15,32 @@ from urllib.parse import parse_qs
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+
+def parse_json(content: bytes) -> Any:
+    """Return the JSON value that `content` holds, as strictly as the service reads it.
+
+    Raises:
+        ValueError: It holds none.
+    """
+    try:
+        return json.loads(content, parse_constant=_refuse)
+    except RecursionError as error:
+        msg = "nested too deeply"
+        raise ValueError(msg) from error
+
+
+def _refuse(constant: str) -> None:
+    msg = f"{constant} is no JSON"
+    raise ValueError(msg)
+
+
+def _json(content: bytes) -> Any:
+    try:
+        return parse_json(content)
+    except ValueError:
+        return None
+
+
 JSON_HEADERS = {"content-type": "application/json; charset=utf-8"}
 
 
@@ -51,10 +77,7 @@ class Request:
     @cached_property
     def json(self) -> Any:
         """The body as JSON, None when it is empty or no JSON."""
-        try:
-            return json.loads(self.content)
-        except ValueError:
-            return None
+        return _json(self.content)
 
     @cached_property
     def parameters(self) -> dict[str, str]:
@@ -84,16 +107,14 @@ class Reply:
     @classmethod
     def of(cls, status: int, value: Any, headers: Mapping[str, str] | None = None) -> Reply:
         """Return a JSON reply with `value` as its body."""
-        content = json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+        text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+        content = text.encode("utf-8", "backslashreplace")  # half a surrogate pair, as JSON escapes it
         return cls(status, content, {**JSON_HEADERS, **(headers or {})})
 
     @cached_property
     def json(self) -> Any:
         """The body as JSON, None when it is empty or no JSON."""
-        try:
-            return json.loads(self.content)
-        except ValueError:
-            return None
+        return _json(self.content)
 
 
 @dataclass(frozen=True)

@@ -104,10 +104,11 @@ def _response(request: httpx.Request, sight: Reply | Lost) -> httpx.Response:
         if sight.exception is not None:
             raise sight.exception
         raise getattr(httpx, sight.error)(sight.message, request=request)
+    # A stream, as httpx's own transports return it: it is read by the client, or as the user streams it.
     return httpx.Response(
         sight.status,
-        headers=dict(sight.headers),
-        content=sight.content,
+        headers={"content-length": str(len(sight.content)), **sight.headers},
+        stream=httpx.ByteStream(sight.content),
         request=request,
         extensions={"http_version": b"HTTP/1.1"},
     )

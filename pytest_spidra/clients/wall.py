@@ -1,8 +1,8 @@
 """The wall around the real API: what no adapter takes does not get through.
 
 A request that an adapter does not see (another HTTP library, a transport of the user's own) would go to the
-real service and could cost credits. It has to resolve the host's name first, or ask a proxy for a tunnel to
-it; both fail here, loudly. Not covered are libraries that resolve names in C on their own (pycurl, uvloop).
+real service and could cost credits. It has to resolve the host's name first, or ask a proxy for it; both fail
+here, loudly. Not covered are libraries that resolve names in C on their own (pycurl, uvloop).
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import http.client
 import socket
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
@@ -31,6 +32,8 @@ def walled(hosts: Collection[str], stop: Callable[[str], None]) -> Iterator[None
                 asked = asked[0]
             if isinstance(asked, bytes):
                 asked = asked.decode("ascii", "replace")
+            if isinstance(asked, str) and "://" in asked:  # what a proxy is asked for
+                asked = urlsplit(asked).hostname
             if isinstance(asked, str) and asked.lower().rstrip(".") in hosts:
                 stop(_message(asked))
             return function(*args, **kwargs)
@@ -45,6 +48,7 @@ def walled(hosts: Collection[str], stop: Callable[[str], None]) -> Iterator[None
         (socket.socket, "connect", 1),
         (socket.socket, "connect_ex", 1),
         (http.client.HTTPConnection, "set_tunnel", 1),
+        (http.client.HTTPConnection, "putrequest", 2),
     ]
     olds = [(owner, name, vars(owner).get(name)) for owner, name, _ in doors]
     for owner, name, place in doors:

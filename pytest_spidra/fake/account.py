@@ -40,10 +40,11 @@ class RateLimit:
         if type(self.requests) is not int or self.requests < 0:
             msg = f"RateLimit(requests=…) counts requests from 0 on, not {self.requests!r}"
             raise ValueError(msg)
-        if not self.per_seconds > 0:
-            msg = f"RateLimit(per_seconds=…) is a length of time above 0, not {self.per_seconds!r}"
+        length = self.per_seconds
+        if isinstance(length, bool) or not isinstance(length, int | float) or not 0 < length < float("inf"):
+            msg = f"RateLimit(per_seconds=…) is a number of seconds above 0, not {length!r}"
             raise ValueError(msg)
-        if self.reset not in {"delta", "timestamp"}:
+        if self.reset not in ("delta", "timestamp"):
             msg = f'RateLimit(reset=…) is "delta" or "timestamp", not {self.reset!r}'
             raise ValueError(msg)
 
@@ -71,7 +72,7 @@ _TAKES: dict[str, tuple[str, Callable[[Any], bool]]] = {
         "None (any key is good) or a collection of keys",
         lambda value: value is None or _texts(value),
     ),
-    "invalid_key_status": ("401 or 403", lambda value: value in {401, 403}),
+    "invalid_key_status": ("401 or 403", lambda value: type(value) is int and value in {401, 403}),
     "payment_overdue": ("True or False", lambda value: type(value) is bool),
     "pending_cap": (
         "None (no cap) or a number of items from 0 on",
@@ -91,7 +92,7 @@ _TAKES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "outputs": ("a collection of output names", _texts),
     "schema_warnings": ("a collection of sentences", _texts),
     "refuse_unknown_fields": ("True or False", lambda value: type(value) is bool),
-    "timestamps": ('"seconds" or "milliseconds"', lambda value: value in {"seconds", "milliseconds"}),
+    "timestamps": ('"seconds" or "milliseconds"', lambda value: value in ("seconds", "milliseconds")),
 }
 
 

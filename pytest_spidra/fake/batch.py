@@ -201,7 +201,7 @@ class BatchState:
         for item in waiting:
             self._settle(item, 0)
             item.close("cancelled", now)
-        self.status, self.finished_at = "cancelled", now
+        self.status, self.finished_at, self.ending = "cancelled", now, None
         return len(waiting), refund
 
     # -- how it moves ----------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ Fineness = Literal["seconds", "milliseconds"]
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
+@lru_cache(maxsize=1024)  # the dates of a batch are few, and every poll shows all of them
 def date(microseconds: int | None, fineness: Fineness) -> str | None:
     """Return an ISO 8601 date in UTC with ``Z``, as all documented examples have it; None stays None."""
     if microseconds is None:

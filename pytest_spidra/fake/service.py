@@ -13,7 +13,7 @@ from pytest_spidra.fake.account import Account, Book, Ledger, Quota
 from pytest_spidra.fake.batch import TERMINAL, BatchState, BatchStatus, Item
 from pytest_spidra.fake.endpoints import match
 from pytest_spidra.fake.outcomes import MICROSECONDS, BatchEnd, Outcome, completed, failed
-from pytest_spidra.messages import Reply
+from pytest_spidra.messages import Reply, parse_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -80,7 +80,7 @@ class Service:
 
     def _submit(self, request: Request, _: str | None, now: int) -> Reply:
         try:
-            body = submissions.parse(request.content)
+            body = parse_json(request.content)
         except ValueError:
             return refusals.refusal(400, refusals.NO_JSON)
         if errors := submissions.problems(body, self.account):
@@ -109,6 +109,7 @@ class Service:
         number = _number(request.parameters.get("page"), 1, None)
         limit = _number(request.parameters.get("limit"), LIST_LIMIT, LIST_LIMIT_MOST)
         mine = [state for state in reversed(self.batches.values()) if state.owner == ME]
+        mine.sort(key=lambda state: state.created_at, reverse=True)
         for state in mine:
             state.advance(now)
         return Reply.of(200, rendering.page(mine, number, limit, self.account.timestamps))
@@ -251,7 +252,8 @@ class Service:
 
             status: The state in which a client finds the batch. A finished one was submitted a minute ago.
 
-            outcomes: How the attempts at URLs end, the first included.
+            outcomes: How the attempts at URLs end, the first included. Of other URLs it is what is scripted
+                for all batches, unless the batch could not be in `status` then.
 
             failing: How many of the last items fail in their first attempt.
 
@@ -270,7 +272,9 @@ class Service:
         def first_then_scripted(_: BatchState, item: Item) -> Outcome:
             if item.attempt == 1 and item.id in doomed:
                 return failed()
-            return self._outcome(state, item)
+            outcome = self._outcome(state, item)
+            unfit = outcome.ending == "stuck" if finished else outcome.ends_at_once
+            return completed() if item.attempt == 1 and unfit and item.url not in outcomes else outcome
 
         state.outcome_of = first_then_scripted
         self.script_outcomes(outcomes, state.id)
@@ -282,8 +286,9 @@ class Service:
             )
         elif status == "running":
             state.begin(now)
-        state.book = self._book
-        self.ledger.reserved += sum(item.held for item in state.items)
+        if owner == ME:
+            state.book = self._book
+            self.ledger.reserved += sum(item.held for item in state.items)
         return state
 
 

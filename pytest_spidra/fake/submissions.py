@@ -10,7 +10,6 @@ says otherwise.
 from __future__ import annotations
 
 import ipaddress
-import json
 import socket
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -34,19 +33,6 @@ _TYPES: dict[str, tuple[type, str]] = {
 }
 
 FIELDS = tuple(_TYPES)
-
-
-def parse(content: bytes) -> Any:
-    """Return the body's JSON value.
-
-    Raises:
-        ValueError: It is no JSON.
-    """
-    try:
-        return json.loads(content)
-    except RecursionError as error:
-        msg = "nested too deeply"
-        raise ValueError(msg) from error
 
 
 def problems(body: Any, account: Account) -> list[str]:
@@ -101,13 +87,13 @@ def _problems_of_urls(urls: Any) -> list[str]:
 def _refused(url: str) -> str | None:
     try:
         parts = urlsplit(url)
-        host = parts.hostname
+        host = (parts.hostname or "").rstrip(".")
         parts.port  # noqa: B018 - reading it checks it
     except ValueError:
         return "is not a valid URL"
     if parts.scheme not in {"http", "https"}:
         return "must begin with http:// or https://"
-    if not host or any(sign.isspace() for sign in url):
+    if not host or any(sign.isspace() or not sign.isprintable() for sign in url):
         return "is not a valid URL"
     return "points to a private or internal address" if _private(host) else None
 

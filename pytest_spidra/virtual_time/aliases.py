@@ -75,9 +75,7 @@ class AliasSweep:
         meantime may have taken a substitute for the real thing.
         """
         replacement = {id(old): new for old, new in substitutes.items()}
-        self._look_at_changed_modules(
-            replacement.keys() | {id(new) for new in substitutes.values()}
-        )
+        self._look_at_changed_modules(replacement.keys() | {id(new) for new in substitutes.values()})
         for module_name, attributes in self._places.items():
             if not restoring and lives_in_real_time(module_name):
                 continue

@@ -145,9 +145,7 @@ class VirtualClock:
         self._marks: dict[int, _Mark] = {}
         self._pools: weakref.WeakKeyDictionary[Any, _Pool] = weakref.WeakKeyDictionary()
         self._other_work = 0
-        self._loops: weakref.WeakKeyDictionary[Any, tuple[float, _Select]] = (
-            weakref.WeakKeyDictionary()
-        )
+        self._loops: weakref.WeakKeyDictionary[Any, tuple[float, _Select]] = weakref.WeakKeyDictionary()
         self._flows_since: int | None = None
         self._standstill = _Standstill()
         self._last_activity = 0
@@ -267,7 +265,7 @@ class VirtualClock:
         for part in parts:
             try:
                 part()
-            except BaseException as error:  # noqa: BLE001, PERF203 - the other parts must run too
+            except BaseException as error:  # noqa: BLE001 - the other parts must run too
                 errors.append(error)
         waiters = self._waiters
         self._reset()
@@ -549,10 +547,10 @@ class VirtualClock:
 
     def _drives(self, loop: Any) -> bool:
         """Tell whether this loop goes by this clock."""
-        if abs(loop.time() * MICROSECONDS - self._monotonic()) < 1_000:  # noqa: PLR2004
+        if abs(loop.time() * MICROSECONDS - self._monotonic()) < 1_000:
             return True
         frozen = getattr(time.monotonic, "__module__", "").startswith("freezegun")
-        if frozen and abs(loop.time() - time.monotonic()) < 0.001:  # noqa: PLR2004
+        if frozen and abs(loop.time() - time.monotonic()) < 0.001:
             message = (
                 "freezegun was started while the virtual clock runs, and asyncio timers never "
                 'fire under it: use time-machine instead, or clock="real".'
@@ -926,9 +924,7 @@ def _time_machine_trip() -> object:
 
 
 def _refuse_other_fakes() -> None:
-    for name, found, stand_in in zip(
-        _Functions._fields, _current_functions(), _STAND_INS, strict=True
-    ):
+    for name, found, stand_in in zip(_Functions._fields, _current_functions(), _STAND_INS, strict=True):
         if type(found) is not type(len) and found is not stand_in:
             message = (
                 f"time.{name} is already replaced by {getattr(found, '__module__', '?')}."

@@ -12,7 +12,7 @@ import httpx
 TERMINAL = {"completed", "failed", "cancelled"}
 
 
-class BatchRefused(Exception):
+class BatchRefusedError(Exception):
     """Spidra refused a request; the status code and the API's message."""
 
 
@@ -39,5 +39,5 @@ def _wait(client, batch_id, poll_seconds):
 def _ask(client, method, path, **body):
     response = client.request(method, path, **body)
     if response.is_error:
-        raise BatchRefused(response.status_code, response.json()["message"])
+        raise BatchRefusedError(response.status_code, response.json()["message"])
     return response.json()

@@ -1,7 +1,7 @@
 """The documented retry loop, in plain httpx, under scripted failures."""
 
 import pytest
-from retry_loop import BatchRefused, scrape
+from retry_loop import BatchRefusedError, scrape
 
 from pytest_spidra import completed, failed
 
@@ -46,7 +46,7 @@ def test_credits_run_out_between_two_rounds(spidra_mock):
     spidra_mock.account.credits = 2 * price
     spidra_mock.batch.outcomes({urls[0]: completed(credits=2 * price), urls[1]: [failed("Timeout"), completed()]})
 
-    with pytest.raises(BatchRefused, match="credit limit"):
+    with pytest.raises(BatchRefusedError, match="credit limit"):
         scrape(urls, base_url=spidra_mock.base_url, api_key=spidra_mock.api_key)
 
     (retry,) = spidra_mock.exchanges.calls("batch.retry")
