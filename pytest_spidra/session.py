@@ -105,6 +105,7 @@ class Session:
             stack.callback(self._clock.stop)
             self._log.began_at = self._clock.now
             stack.enter_context(wall.walled(hosts, self.interceptor.fail))
+            stack.enter_context(httpx_client.shared_tls())
             stack.enter_context(httpx_client.attached(self.interceptor))
             return stack.pop_all()
 

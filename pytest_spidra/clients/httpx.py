@@ -8,10 +8,11 @@ the classes reaches every client, whichever thread or event loop made it.
 from __future__ import annotations
 
 import functools
+import inspect
 import os
 import ssl
 import time
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -33,8 +34,6 @@ def attached(door: Door) -> Iterator[None]:
     """
     sync_send = httpx.HTTPTransport.handle_request
     async_send = httpx.AsyncHTTPTransport.handle_async_request
-    sync_init = httpx.HTTPTransport.__init__
-    async_init = httpx.AsyncHTTPTransport.__init__
 
     @functools.wraps(sync_send)
     def handle_request(self: httpx.HTTPTransport, request: httpx.Request) -> httpx.Response:
@@ -58,19 +57,37 @@ def attached(door: Door) -> Iterator[None]:
                 await anyio.sleep(flight.delay)
         return _response(request, flight.land())
 
-    patches: list[tuple[Any, str, Any, Any]] = [
-        (httpx.HTTPTransport, "handle_request", sync_send, handle_request),
-        (httpx.AsyncHTTPTransport, "handle_async_request", async_send, handle_async_request),
-        (httpx.HTTPTransport, "__init__", sync_init, _with_shared_tls(sync_init)),
-        (httpx.AsyncHTTPTransport, "__init__", async_init, _with_shared_tls(async_init)),
-    ]
-    for owner, name, _, new in patches:
-        setattr(owner, name, new)
+    with (
+        _patched(httpx.HTTPTransport, "handle_request", handle_request),
+        _patched(httpx.AsyncHTTPTransport, "handle_async_request", handle_async_request),
+    ):
+        yield
+
+
+@contextmanager
+def shared_tls() -> Iterator[None]:
+    """Let transports that want httpx's default TLS context share one.
+
+    Making it is nearly all of what a client costs (some 30 ms), and the SDK's sync client makes one for each
+    call. Only the default is shared: ``verify=True`` and no certificate. The rest of the key is what httpx
+    makes the default from, and what httpcore sets on a context when it connects, so connections to other
+    hosts are what they would have been.
+    """
+    transports = (httpx.HTTPTransport, httpx.AsyncHTTPTransport)
+    with ExitStack() as stack:
+        for transport in transports:
+            stack.enter_context(_patched(transport, "__init__", _with_shared_tls(transport.__init__)))
+        yield
+
+
+@contextmanager
+def _patched(owner: type, name: str, new: Callable[..., Any]) -> Iterator[None]:
+    old = getattr(owner, name)
+    setattr(owner, name, new)
     try:
         yield
     finally:
-        for owner, name, old, _ in patches:
-            setattr(owner, name, old)
+        setattr(owner, name, old)
 
 
 def _takes(door: Door, request: httpx.Request) -> bool:
@@ -127,32 +144,23 @@ def _abandoned(flight: Flight) -> Iterator[None]:
 _CONTEXTS: dict[object, ssl.SSLContext] = {}
 
 
+@functools.lru_cache
 def _with_shared_tls(init: Callable[..., None]) -> Callable[..., None]:
-    """Let transports that want httpx's default TLS context share one.
-
-    Making it is nearly all of what a client costs (some 30 ms). Only the default is shared: ``verify=True``
-    and no certificate. The rest of the key is what httpx makes the default from, and what httpcore sets on a
-    context when it connects, so connections to other hosts are what they would have been.
-    """
+    # httpx 0.28 moved its arguments, so they go by their names.
+    signature = inspect.signature(init)
 
     @functools.wraps(init)
-    def with_shared_tls(
-        self: object,
-        verify: Any = True,  # noqa: FBT002 - httpx's own signature
-        cert: Any = None,
-        trust_env: bool = True,  # noqa: FBT001, FBT002 - httpx's own signature
-        http1: bool = True,  # noqa: FBT001, FBT002 - httpx's own signature
-        http2: bool = False,  # noqa: FBT001, FBT002 - httpx's own signature
-        *args: Any,
-        **kwargs: Any,
-    ) -> None:
-        if verify is True and cert is None:
+    def with_shared_tls(*args: Any, **kwargs: Any) -> None:
+        given = signature.bind(*args, **kwargs)
+        settings = given.arguments
+        if settings.get("verify", True) is True and settings.get("cert") is None:
+            trust_env, http2 = settings.get("trust_env", True), settings.get("http2", False)
             files = ("SSL_CERT_FILE", "SSL_CERT_DIR") if trust_env else ()
             made_from = tuple(os.environ.get(name) for name in (*files, "SSLKEYLOGFILE"))
             key = (ssl.SSLContext, trust_env, http2, made_from)
             if key not in _CONTEXTS:
                 _CONTEXTS[key] = httpx.create_ssl_context(trust_env=trust_env)
-            verify = _CONTEXTS[key]
-        init(self, verify, cert, trust_env, http1, http2, *args, **kwargs)
+            settings["verify"] = _CONTEXTS[key]
+        init(*given.args, **given.kwargs)
 
     return with_shared_tls
