@@ -14,6 +14,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, overload
 
 from pytest_spidra import mermaid
+from pytest_spidra.fake.endpoints import check_name
 
 if TYPE_CHECKING:
     from pytest_spidra.messages import Reply, Request
@@ -177,7 +178,12 @@ class ExchangeLog(Sequence[Exchange]):
 
         Args:
             endpoint: An endpoint's name, ``batch.get`` for instance.
+
+        Raises:
+            ValueError: No such endpoint.
         """
+        if endpoint is not None:
+            check_name(endpoint)
         found: list[list[Exchange]] = []
         submits: dict[str, list[Exchange]] = {}
         batches: dict[str, tuple[str, list[Exchange]]] = {}
@@ -228,9 +234,9 @@ class ExchangeLog(Sequence[Exchange]):
                     sent_at=sent_at,
                     endpoint=endpoint,
                     method=request.method,
-                    path=_without_secrets(request.target, request.key),
+                    path=_without_secrets(request.target, request.keys),
                     batch_id=batch_id,
-                    request_json=_without_secrets(request.json, request.key),
+                    request_json=_without_secrets(request.json, request.keys),
                     headers=self._headers(request),
                     scripted=scripted,
                     waited=None if last is None else round(sent_at - last, 6),
@@ -240,6 +246,7 @@ class ExchangeLog(Sequence[Exchange]):
 
     def answered(self, number: int, reply: Reply) -> None:
         """Note what upstream replied."""
+        reply = self._clean(reply)
         new = reply.json.get("batchId") if isinstance(reply.json, dict) else None
         exchange = self._exchanges[number - 1]
         self._put(
@@ -254,6 +261,7 @@ class ExchangeLog(Sequence[Exchange]):
         if isinstance(seen, str):
             changes: dict[str, Any] = {"seen": seen}
         else:
+            seen = self._clean(seen)
             changes = {
                 "seen": seen.status,
                 "seen_json": seen.json,
@@ -272,15 +280,25 @@ class ExchangeLog(Sequence[Exchange]):
 
     def _headers(self, request: Request) -> dict[str, str]:
         """Return the headers without secrets; two different keys can still be told apart."""
-        key = request.key
-        if key and key not in self._keys:
-            self._keys[key] = f"[key {len(self._keys) + 1}]"
-        hidden = dict.fromkeys(SECRET_HEADERS, REDACTED)
-        hidden |= dict.fromkeys(KEY_HEADERS, self._keys.get(key or "", REDACTED))
-        return {
-            name: hidden[name] if name in hidden else _without_secrets(value, key)
-            for name, value in request.headers.items()
-        }
+        for key in request.keys:
+            self._keys.setdefault(key, f"[key {len(self._keys) + 1}]")
+        return {name: self._header(name, value, request.keys) for name, value in request.headers.items()}
+
+    def _header(self, name: str, value: str, keys: list[str]) -> str:
+        if name in KEY_HEADERS:
+            return next((self._keys[key] for key in keys if value.endswith(key)), REDACTED)
+        return REDACTED if name in SECRET_HEADERS else str(_without_secrets(value, keys))
+
+    def _clean(self, reply: Reply) -> Reply:
+        """Return a reply in which no key stands, should the service have repeated one."""
+        keys = [key for key in self._keys if key.encode() in reply.content or key in str(reply.headers)]
+        if not keys:
+            return reply
+        content, headers = reply.content, dict(reply.headers)
+        for key in keys:
+            content = content.replace(key.encode(), REDACTED.encode())
+            headers = {name: value.replace(key, REDACTED) for name, value in headers.items()}
+        return replace(reply, content=content, headers=headers)
 
     def _put(self, number: int, **changes: Any) -> None:
         with self._lock:
@@ -301,15 +319,16 @@ def _asked_wait(reply: Reply, now: float) -> float | None:
     return asked if 0 < asked < float("inf") else None
 
 
-def _without_secrets(value: Any, key: str | None) -> Any:
-    """Return JSON with cookies and the API key replaced wherever they stand."""
+def _without_secrets(value: Any, keys: list[str]) -> Any:
+    """Return JSON with cookies and API keys replaced wherever they stand."""
     if isinstance(value, dict):
         return {
-            name: REDACTED if name in SECRET_FIELDS else _without_secrets(one, key)
+            name: REDACTED if name in SECRET_FIELDS else _without_secrets(one, keys)
             for name, one in value.items()
         }
     if isinstance(value, list):
-        return [_without_secrets(one, key) for one in value]
-    if isinstance(value, str) and key and key in value:
-        return value.replace(key, REDACTED)
+        return [_without_secrets(one, keys) for one in value]
+    if isinstance(value, str):
+        for key in keys:
+            value = value.replace(key, REDACTED)
     return value

@@ -24,7 +24,7 @@ from pytest_spidra.verdicts import paragraph
 
 if TYPE_CHECKING:
     from pytest_spidra.clock import Clock
-    from pytest_spidra.exchanges import Exchange, ExchangeLog
+    from pytest_spidra.exchanges import ExchangeLog
     from pytest_spidra.messages import Reply, Request
     from pytest_spidra.scripts import Scripts, Step
     from pytest_spidra.upstreams import Upstream
@@ -70,6 +70,7 @@ class Interceptor:
         self._log = log
         self._clock = clock
         self._progress = Progress(limit)
+        self._endless = ""
         self._lock = threading.RLock()
 
     def takes(self, scheme: str, host: str, port: int | None, path: str) -> bool:
@@ -94,12 +95,13 @@ class Interceptor:
             if not self._upstream.knows(request):
                 self.fail(_unknown(request))
             name, batch_id = (found[0].name, found[1]) if found else ("", None)
+            if not self._progress.allows(name, request):
+                self._endless = self._endless or _endless(self._progress.limit, self._log)
+                self.fail(self._endless)
             scripted = self._scripts.take(name, batch_id)
             step = scripted or HEALTHY
             label = scripted.label if scripted else None
             number = self._log.begin(request, name, batch_id, self._clock.elapsed, label)
-            if not self._progress.allows(self._log[number - 1]):
-                self.fail(_endless(self._progress.limit, self._log))
             sight = self._sight(number, request, step)
             delay = step.after
             patience = request.read_timeout
@@ -110,9 +112,12 @@ class Interceptor:
     def fail(self, message: str) -> None:
         """Fail the test, now and again at its end."""
         __tracebackhide__ = True
-        if where := _origin():
-            message = f"{message}\n\nSent from {where}."
-        self.failures.append(message)
+        known = next((failure for failure in self.failures if failure.startswith(message)), None)
+        if known is None:
+            where = _origin()
+            known = f"{message}\n\nSent from {where}." if where else message
+            self.failures.append(known)
+        message = known
         raise pytest.fail.Exception(message, pytrace=False)
 
     def _sight(self, number: int, request: Request, step: Step) -> Reply | Lost:
@@ -144,13 +149,13 @@ class Progress:
         self._submitted: set[str] = set()
         self._completed: set[str] = set()
 
-    def allows(self, exchange: Exchange) -> bool:
+    def allows(self, endpoint: str, request: Request) -> bool:
         """Count a request; tell whether it is within the limit."""
-        body = exchange.request_json
-        urls = body.get("urls") if exchange.endpoint == "batch.submit" and isinstance(body, dict) else None
+        body = request.json if endpoint == "batch.submit" else None
+        urls = body.get("urls") if isinstance(body, dict) else None
+        self._without += 1
         if isinstance(urls, list):
             self._add(self._submitted, {url for url in urls if isinstance(url, str)})
-        self._without += 1
         return self._without <= self.limit
 
     def note(self, reply: Reply) -> None:

@@ -85,15 +85,14 @@ class Request:
         return {name: values[-1] for name, values in parse_qs(self.query).items()}
 
     @property
-    def key(self) -> str | None:
-        """The API key: the ``x-api-key`` header, else the bearer token, else None.
+    def keys(self) -> list[str]:
+        """The API keys it carries: the ``x-api-key`` header's first, then the bearer token.
 
         Docs name the first, the SDKs since 0.4 send the second; the service takes either.
         """
-        if key := self.headers.get("x-api-key", "").strip():
-            return key
         scheme, _, token = self.headers.get("authorization", "").partition(" ")
-        return (token.strip() or None) if scheme.lower() == "bearer" else None
+        given = (self.headers.get("x-api-key", ""), token if scheme.lower() == "bearer" else "")
+        return [key for key in map(str.strip, given) if key]
 
 
 @dataclass(frozen=True)

@@ -159,7 +159,8 @@ class FakeBatchEndpoints(BatchEndpoints):
         Args:
             status: ``"failed"``: the batch broke; ``"cancelled"``: somebody else cancelled it.
 
-            after_polls: How many looks (GETs of the batch) still show what it would have shown.
+            after_polls: How many looks (GETs of the batch) still show what it would have shown; 0: it ends
+                at once. They are counted from the submit, over all rounds.
 
             after_seconds: Seconds from the submit, on the test's clock; replaces `after_polls`.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -19,6 +20,7 @@ REQUEST_LIMIT = 1000
 MARKER_SETTINGS = ("allow_unused_steps", "clock", "rules")
 
 SESSION = pytest.StashKey["Session"]()
+TOLD = pytest.StashKey[int]()  # how many of the session's failures the test itself has been failed for
 
 MARKER = (
     'spidra(*, allow_unused_steps=False, clock="virtual", rules="warn"): settings of pytest-spidra for this '
@@ -83,15 +85,17 @@ def spidra_mock(request: pytest.FixtureRequest) -> Iterator[SpidraMock]:
     """
     from pytest_spidra.session import Session  # noqa: PLC0415 - imports httpx, which pytest's start must not
 
-    session = Session(_settings(request))
     try:
+        session = Session(_settings(request))
         opened = session.open()
-    except RuntimeError as error:
+    except (pytest.UsageError, RuntimeError) as error:
         pytest.fail(f"spidra_mock cannot start: {error}", pytrace=False)
     with opened:
         request.node.stash[SESSION] = session
         yield session.mock
-    del request.node.stash[SESSION]
+    told = request.node.stash.get(TOLD, 0)
+    if late := session.failures[told:]:
+        pytest.fail("\n\n".join(late), pytrace=False)
 
 
 @pytest.fixture
@@ -110,24 +114,49 @@ def spidra_batch_factory(
     return factory
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_fixture_setup(request: pytest.FixtureRequest) -> Generator[None, Any, Any]:
+    """Stay in front of fixtures that patch httpx, too (pytest-httpx's does), whatever their order."""
+    result = yield
+    if session := request.node.stash.get(SESSION, None):
+        session.to_front()
+    return result
+
+
 @pytest.hookimpl(wrapper=True, trylast=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
     """Have the last word on a test that used the plugin, while it can still fail as a test."""
     session = item.stash.get(SESSION, None)
     if session is None:
         return (yield)
+    session.to_front()
     try:
-        with session.on_top():
-            result = yield
+        result = yield
     except BaseException as error:
-        if session.failures and not isinstance(error, pytest.skip.Exception):
-            _tell(item, session, error)
+        hidden = isinstance(error, pytest.skip.Exception) or (
+            isinstance(error, BaseExceptionGroup) and error.subgroup(pytest.fail.Exception)
+        )
+        if hidden and session.failures:
+            raise pytest.fail.Exception("\n\n".join(session.failures), pytrace=False) from None
         raise
+    finally:
+        item.stash[TOLD] = len(session.failures)
     if reason := session.last_word():
         raise pytest.fail.Exception(reason, pytrace=False)
     if verdict := session.verdict:
         _pronounce(item, session, verdict)
     return result
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, Any, Any]:
+    """Leave nothing behind, also when another fixture has put back what it had found: us."""
+    try:
+        return (yield)
+    finally:
+        if session := item.stash.get(SESSION, None):
+            session.sweep()
+            del item.stash[SESSION]
 
 
 @pytest.hookimpl(wrapper=True)
@@ -137,9 +166,13 @@ def pytest_runtest_makereport(
     """Show the timeline of a failing test, and keep accusations for the summary."""
     report = yield
     session = item.stash.get(SESSION, None)
+    if session and call.when == "setup" and report.failed:
+        item.stash[TOLD] = len(session.failures)
     if session and call.when == "call":
-        if report.failed and (timeline := session.timeline):
-            report.sections.append(("spidra timeline", timeline))
+        if report.failed:
+            untold = [failure for failure in session.failures if failure not in report.longreprtext]
+            sections = [("spidra", "\n\n".join(untold)), ("spidra timeline", session.timeline)]
+            report.sections += [section for section in sections if section[1]]
         # An attribute of a report travels with it from xdist's workers; it must be JSON.
         vars(report)["spidra_accusations"] = [(one.rule, one.claim) for one in session.accusations]
     return report
@@ -162,15 +195,6 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
             terminalreporter.write_line(
                 line if len(line) < width - 2 else f"{line[: width - 5]}…", yellow=True
             )
-
-
-def _tell(item: pytest.Item, session: Session, error: BaseException) -> None:
-    """Show what went wrong first when the test ends in another error."""
-    if isinstance(error, BaseExceptionGroup) and error.subgroup(pytest.fail.Exception):
-        raise pytest.fail.Exception("\n\n".join(session.failures), pytrace=False) from None
-    untold = [failure for failure in session.failures if failure not in str(error)]
-    if untold:
-        item.add_report_section("call", "spidra", "\n\n".join(untold))
 
 
 def _pronounce(item: pytest.Item, session: Session, verdict: str) -> None:
@@ -209,6 +233,10 @@ def _settings(request: pytest.FixtureRequest) -> Settings:
         ("--spidra-rules", config.getoption("spidra_rules")),
         ("the ini option spidra_rules", config.getini("spidra_rules")),
     )
+    unused = told.get("allow_unused_steps", False)
+    if not isinstance(unused, bool):
+        msg = f"@pytest.mark.spidra(allow_unused_steps=…) is True or False, not {unused!r}"
+        raise pytest.UsageError(msg)
     clock = told.get("clock", config.getini("spidra_clock"))
     if clock not in {"virtual", "real"}:
         msg = f'the clock of a test with spidra_mock is "virtual" or "real", not {clock!r}'
@@ -216,7 +244,7 @@ def _settings(request: pytest.FixtureRequest) -> Settings:
     return Settings(
         base_url=_base_url(config),
         request_limit=int(limit),
-        allow_unused_steps=bool(told.get("allow_unused_steps")),
+        allow_unused_steps=unused,
         clock=clock,
         rules=level,
         rule_names=names,
@@ -250,7 +278,12 @@ def _rules(*sources: tuple[str, Any]) -> tuple[Any, frozenset[str] | None]:
 
 def _base_url(config: pytest.Config) -> str:
     base_url: str = config.getini("spidra_base_url")
-    if not base_url.startswith(("http://", "https://")):
-        msg = f"the ini option spidra_base_url begins with http:// or https://, unlike {base_url!r}"
+    try:
+        parts = urlsplit(base_url)
+        good = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # the port is no number
+        good = False
+    if not good:
+        msg = f"the ini option spidra_base_url is a URL such as {BASE_URL}, not {base_url!r}"
         raise pytest.UsageError(msg)
     return base_url

@@ -173,7 +173,7 @@ def service_busy(retry_after: float | None = 60, *, header: bool = True, process
     reply = refusals.refusal(
         503, refusals.SERVICE_BUSY, "SERVICE_BUSY", headers=headers if header else None, **more
     )
-    label = _label("service_busy", retry_after=retry_after, processed=processed or None)
+    label = _label("service_busy", f"retry_after={retry_after}", processed=processed or None)
     return Step(label, processed, reply)
 
 
@@ -205,7 +205,7 @@ def rate_limited(retry_after: float | None = 60, *, limit: int = 300) -> Step:
         headers |= _retry_after("rate_limited", retry_after)
         headers["ratelimit-reset"] = headers["retry-after"]
     return Step(
-        _label("rate_limited", retry_after=retry_after),
+        _label("rate_limited", f"retry_after={retry_after}"),
         processed=False,
         reply=refusals.too_many_requests(headers),
     )

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
 
-from pytest_spidra import timeline
+from pytest_spidra import timeline, words
 from pytest_spidra.clients import httpx as httpx_client
 from pytest_spidra.clients import wall
 from pytest_spidra.clock import Clock, RealClock
@@ -106,18 +106,17 @@ class Session:
             self._log.began_at = self._clock.now
             stack.enter_context(wall.walled(hosts, self.interceptor.fail))
             stack.enter_context(httpx_client.shared_tls())
-            stack.enter_context(httpx_client.attached(self.interceptor))
+            self._attachment = httpx_client.Attachment(self.interceptor)
+            stack.callback(self._attachment.close)
             return stack.pop_all()
 
-    @contextmanager
-    def on_top(self) -> Iterator[None]:
-        """Stand in front of other patches that came after ours, while the test itself runs.
+    def to_front(self) -> None:
+        """Stand before other patches that came after ours."""
+        self._attachment.to_front()
 
-        pytest-httpx patches the same two methods; whichever fixture comes last would be asked first, and it
-        would refuse our requests.
-        """
-        with httpx_client.attached(self.interceptor):
-            yield
+    def sweep(self) -> None:
+        """Leave nothing behind in httpx, whoever put us back there after the session was closed."""
+        httpx_client.sweep()
 
     @cached_property
     def accusations(self) -> list[Accusation]:
@@ -149,14 +148,14 @@ class Session:
     def last_word(self) -> str | None:
         """Return why a test that passed by itself fails all the same, rules aside, or None."""
         if self.failures:
-            intro = "The code under test went on after this, which fails the test whatever came then."
-            return "\n\n".join([paragraph(intro), *self.failures])
+            end = "Something swallowed this: the code under test went on, and the test fails all the same."
+            return "\n\n".join([*self.failures, paragraph(end)])
         unused = [*self._scripts.unused, *self._unused_of_service()]
         if not unused or self._settings.allow_unused_steps:
             return None
         what = "A scripted step was" if len(unused) == 1 else f"{len(unused)} scripted steps were"
         parts = [
-            "\n".join([f"{what} never reached:", *(f"    {words}" for words in unused)]),
+            "\n".join([f"{what} never reached:", *(f"    {step}" for step in unused)]),
             paragraph("What this test is about did not happen, so the test shows nothing about it."),
             timeline.render(self._log) if self._log else "The client sent no request at all.",
             paragraph(
@@ -167,7 +166,9 @@ class Session:
         return "\n\n".join(parts)
 
     def _unused_of_service(self) -> Iterator[str]:
+        asked_for = {url for exchange in self._log for url in words.urls_of(exchange)}
         for url in self._service.unused_outcomes:
-            yield f"batch.outcomes: no batch had the URL {url}"
+            if url not in asked_for:
+                yield f"batch.outcomes: no batch had the URL {url}"
         for ending in self._service.ends:
             yield f'batch.ends("{ending.status}"): no batch was submitted after it'

@@ -21,24 +21,57 @@ import httpx
 from pytest_spidra.messages import Lost, Request
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Awaitable, Callable, Iterator
 
     from pytest_spidra.messages import Door, Flight, Reply
 
 
-@contextmanager
-def attached(door: Door) -> Iterator[None]:
-    """Bring the requests of every httpx client to `door`, as long as they are its own.
+class Attachment:
+    """Brings the requests of every httpx client to a door, as long as they are its own, until it is closed.
 
-    May be nested: the innermost is asked first, whatever was patched in between.
+    Others patch the same two methods (pytest-httpx does), and whoever comes last is asked first: `to_front`
+    puts us before them. They may also put back, after we are gone, what they found when they came, which may
+    have been us: what is closed only passes on, and `sweep` takes it away.
     """
-    sync_send = httpx.HTTPTransport.handle_request
-    async_send = httpx.AsyncHTTPTransport.handle_async_request
 
-    @functools.wraps(sync_send)
+    def __init__(self, door: Door) -> None:
+        self._door = door
+        self.closed = False
+        self.to_front()
+
+    def to_front(self) -> None:
+        """Stand before everybody who has patched httpx since."""
+        for transport, name, make in _SEAMS:
+            current = _swept(vars(transport)[name])
+            if getattr(current, "__attachment__", None) is not self:
+                current = make(current, self._door, self)
+                current.__attachment__ = self
+            setattr(transport, name, current)
+
+    def close(self) -> None:
+        """Take no more requests."""
+        self.closed = True
+        sweep()
+
+
+def sweep() -> None:
+    """Put back what stood there before attachments that are closed."""
+    for transport, name, _ in _SEAMS:
+        setattr(transport, name, _swept(vars(transport)[name]))
+
+
+def _swept(function: Any) -> Any:
+    while getattr(getattr(function, "__attachment__", None), "closed", False):
+        function = function.__wrapped__
+    return function
+
+
+def _sync_seam(send: Callable[..., httpx.Response], door: Door, attachment: Attachment) -> Any:
+    @functools.wraps(send)
     def handle_request(self: httpx.HTTPTransport, request: httpx.Request) -> httpx.Response:
-        if not _takes(door, request):
-            return sync_send(self, request)
+        __tracebackhide__ = True
+        if attachment.closed or not _takes(door, request):
+            return send(self, request)
         request.read()
         flight = door.send(_request(door, request))
         with _abandoned(flight):
@@ -46,10 +79,15 @@ def attached(door: Door) -> Iterator[None]:
                 time.sleep(flight.delay)
         return _response(request, flight.land())
 
-    @functools.wraps(async_send)
+    return handle_request
+
+
+def _async_seam(send: Callable[..., Awaitable[httpx.Response]], door: Door, attachment: Attachment) -> Any:
+    @functools.wraps(send)
     async def handle_async_request(self: httpx.AsyncHTTPTransport, request: httpx.Request) -> httpx.Response:
-        if not _takes(door, request):
-            return await async_send(self, request)
+        __tracebackhide__ = True
+        if attachment.closed or not _takes(door, request):
+            return await send(self, request)
         await request.aread()
         flight = door.send(_request(door, request))
         with _abandoned(flight):
@@ -57,11 +95,13 @@ def attached(door: Door) -> Iterator[None]:
                 await anyio.sleep(flight.delay)
         return _response(request, flight.land())
 
-    with (
-        _patched(httpx.HTTPTransport, "handle_request", handle_request),
-        _patched(httpx.AsyncHTTPTransport, "handle_async_request", handle_async_request),
-    ):
-        yield
+    return handle_async_request
+
+
+_SEAMS: tuple[tuple[Any, str, Callable[..., Any]], ...] = (
+    (httpx.HTTPTransport, "handle_request", _sync_seam),
+    (httpx.AsyncHTTPTransport, "handle_async_request", _async_seam),
+)
 
 
 @contextmanager
@@ -117,6 +157,7 @@ def _request(door: Door, request: httpx.Request) -> Request:
 
 def _response(request: httpx.Request, sight: Reply | Lost) -> httpx.Response:
     """Return or raise what the client is to see, in httpx's terms."""
+    __tracebackhide__ = True
     if isinstance(sight, Lost):
         if sight.exception is not None:
             raise sight.exception

@@ -47,6 +47,9 @@ class RateLimit:
         if self.reset not in ("delta", "timestamp"):
             msg = f'RateLimit(reset=…) is "delta" or "timestamp", not {self.reset!r}'
             raise ValueError(msg)
+        if type(self.retry_after) is not bool:
+            msg = f"RateLimit(retry_after=…) is True or False, not {self.retry_after!r}"
+            raise ValueError(msg)
 
 
 def _count(value: object) -> bool:
@@ -236,7 +239,7 @@ class Quota:
         if limit is None:
             self.opened = None
             return {}, True
-        length = round(limit.per_seconds * MICROSECONDS)
+        length = max(round(limit.per_seconds * MICROSECONDS), 1)
         if self.opened is None or now >= self.opened + length:
             self.opened, self.used = now, 0
         self.used += 1

@@ -147,6 +147,8 @@ class BatchState:
             if item.outcome and item.outcome.ends_at_once:
                 self.start(item, now)
         self._conclude(now)
+        if self.ending and not (self.ending.when.polls or self.ending.when.microseconds):
+            self._break(self.ending, now)
 
     def advance(self, now: int) -> None:
         """Let everything happen that time alone makes happen until `now`, in its order."""
@@ -229,10 +231,14 @@ class BatchState:
         return waiting if limit is None else waiting[: max(limit - self.count("running"), 0)]
 
     def begin(self, now: int) -> None:
-        """Let workers take what waits, as many items as may be in work at a time."""
-        self.begun = True
+        """Let workers take what waits, as many items as may be in work at a time.
+
+        The time of an item that ends by itself runs from the moment it was queued, whenever the client looks.
+        """
+        first, self.begun = not self.begun, True
         self.patience = 0
-        self._fill(now)
+        for item in self._takeable():
+            self.start(item, now if not first or _own_time(item) is None else self.queued_at)
 
     def _fill(self, now: int) -> None:
         for item in self._takeable():

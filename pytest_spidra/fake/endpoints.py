@@ -44,14 +44,14 @@ def match(method: str, path: str) -> tuple[Endpoint, str | None] | None:
 
 
 def closest(method: str, path: str) -> Endpoint:
-    """Return the endpoint that a request nobody answers most likely meant."""
-    uuid = r"/[0-9a-fA-F]{8}-[0-9a-fA-F-]{27}(?=/|$)"
-    asked = f"{method} {re.sub(uuid, '/{batchId}', path)}"
-    likeness = [
-        (difflib.SequenceMatcher(None, asked, f"{row.method} {row.path}").ratio(), -place, row)
-        for place, row in enumerate(ENDPOINTS)
-    ]
-    return max(likeness)[2]
+    """Return the endpoint that a request nobody answers most likely meant: the same path goes first."""
+    asked = re.sub(r"(?<=^/batch/scrape)/[^/]+", "/{batchId}", path)
+
+    def likeness(row: Endpoint) -> tuple[bool, float]:
+        words, wanted = f"{method} {asked}", f"{row.method} {row.path}"
+        return asked.rstrip("/") == row.path, difflib.SequenceMatcher(None, words, wanted).ratio()
+
+    return max(ENDPOINTS, key=likeness)
 
 
 def check_name(name: object) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -69,8 +70,13 @@ def completed(
     Raises:
         ValueError: A negative number, or both ways of waiting at once.
 
-        TypeError: A number that is none.
+        TypeError: A number that is none, a result that is no JSON.
     """
+    try:
+        json.dumps(result, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        msg = f"completed(result=…) takes a JSON value, not {result!r}: {error}"
+        raise type(error)(msg) from None
     if credits is not None and (type(credits) is not int or credits < 0):
         msg = f"completed(credits=…) takes a whole number of credits from 0 on, not {credits!r}"
         raise ValueError(msg)
@@ -121,7 +127,7 @@ def batch_end(
 ) -> BatchEnd:
     """Return the end of a whole batch; see ``spidra_mock.batch.ends``."""
     for word in (status, status if unfinished is None else unfinished):
-        if word not in {"failed", "cancelled"}:
+        if word not in ("failed", "cancelled"):
             msg = f'a batch is made to end "failed" or "cancelled", not {word!r}'
             raise ValueError(msg)
     return BatchEnd(status, when("ends", after_polls, after_seconds), unfinished or status)

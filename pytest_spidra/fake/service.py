@@ -37,7 +37,6 @@ class Service:
         self.account = account or Account()
         self.ledger = Ledger()
         self.batches: dict[str, BatchState] = {}
-        self.submitted_urls: set[str] = set()
         self.ends: deque[BatchEnd] = deque()
         self._outcomes: dict[str, Sequence[Outcome]] = {}
         self._outcomes_of: dict[str, dict[str, Sequence[Outcome]]] = {}
@@ -68,9 +67,9 @@ class Service:
         return Reply(reply.status, reply.content, {**reply.headers, **headers}) if headers else reply
 
     def _admit(self, request: Request, now: int) -> Reply:
-        if request.key is None:
+        if not request.keys:
             return refusals.refusal(401)
-        if not self.account.accepts(request.key):
+        if not self.account.accepts(request.keys[0]):
             return refusals.refusal(self.account.invalid_key_status, refusals.INVALID_KEY)
         found = match(request.method, request.path)
         if found is None:
@@ -88,7 +87,6 @@ class Service:
         urls: list[str] = body["urls"]
         if refused := self._cannot_queue(len(urls), self.account.price_per_url, now):
             return refused
-        self.submitted_urls.update(urls)
         ending = self.ends.popleft() if self.ends else None
         state = self._create(urls, submissions.accepted(body), now, ending=ending)
         state.queue(state.items, now)
@@ -187,9 +185,7 @@ class Service:
 
     @property
     def unused_outcomes(self) -> list[str]:
-        """URLs with outcomes that no batch ever had, provided that any batch was submitted."""
-        if not self.submitted_urls:
-            return []
+        """URLs with outcomes that no batch ever had."""
         had = {item.url for state in self.batches.values() for item in state.items}
         return [url for url in self._outcomes if url not in had]
 

@@ -12,12 +12,15 @@ from __future__ import annotations
 import ipaddress
 import socket
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 if TYPE_CHECKING:
     from pytest_spidra.fake.account import Account
 
 MOST_URLS = 50
+
+# IPv4-compatible, IPv4-mapped and NAT64: the last 32 bits are the address that is meant.
+_HOLDS_IPV4 = tuple(map(ipaddress.IPv6Network, ("::/96", "::ffff:0:0/96", "64:ff9b::/96")))
 
 _TYPES: dict[str, tuple[type, str]] = {
     "prompt": (str, "a string"),
@@ -99,14 +102,20 @@ def _refused(url: str) -> str | None:
 
 
 def _private(host: str) -> bool:
+    host = unquote(host)
     if host == "localhost" or host.endswith(".localhost"):
         return True
     try:
-        return not ipaddress.ip_address(host).is_global
+        address = ipaddress.ip_address(host)
     except ValueError:
-        pass
-    try:
-        # Browsers and Node read 2130706433, 0x7f.1 and 127.1 as 127.0.0.1, and so does inet_aton.
-        return not ipaddress.ip_address(socket.inet_aton(host)).is_global
-    except (OSError, UnicodeError):
-        return False
+        try:
+            # Browsers and Node read 2130706433, 0x7f.1 and 127.1 as 127.0.0.1, and so does inet_aton.
+            address = ipaddress.ip_address(socket.inet_aton(host))
+        except (OSError, UnicodeError, ValueError):
+            return False
+    if isinstance(address, ipaddress.IPv6Address):
+        if any(address in network for network in _HOLDS_IPV4):
+            address = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+        elif address.is_site_local:
+            return True
+    return not address.is_global

@@ -28,7 +28,7 @@ ROUNDS = 31
 def session(**settings):
     """Yield an open session."""
     session = Session(Settings(base_url=BASE_URL, request_limit=10_000, **settings))
-    with session.open(), session.on_top():
+    with session.open():
         yield session
 
 

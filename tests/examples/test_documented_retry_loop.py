@@ -22,7 +22,9 @@ def test_three_of_fifty_pages_heal_over_three_rounds(spidra_mock):
     assert [item["url"] for item in items] == urls
     assert {item["status"] for item in items} == {"completed"}
     assert items[41]["result"] == {"price": 12}
-    retried = [call.exchanges[-1].seen_json["retriedCount"] for call in spidra_mock.exchanges.calls("batch.retry")]
+    retried = [
+        call.exchanges[-1].seen_json["retriedCount"] for call in spidra_mock.exchanges.calls("batch.retry")
+    ]
     assert retried == [3, 1]
     assert spidra_mock.credits.charged == 50 * spidra_mock.account.price_per_url
 
@@ -44,7 +46,9 @@ def test_credits_run_out_between_two_rounds(spidra_mock):
     urls = ["https://shop.example/good", "https://shop.example/flaky"]
     price = spidra_mock.account.price_per_url
     spidra_mock.account.credits = 2 * price
-    spidra_mock.batch.outcomes({urls[0]: completed(credits=2 * price), urls[1]: [failed("Timeout"), completed()]})
+    spidra_mock.batch.outcomes(
+        {urls[0]: completed(credits=2 * price), urls[1]: [failed("Timeout"), completed()]}
+    )
 
     with pytest.raises(BatchRefusedError, match="credit limit"):
         scrape(urls, base_url=spidra_mock.base_url, api_key=spidra_mock.api_key)
