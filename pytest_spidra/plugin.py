@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 import pytest
 
@@ -277,6 +276,8 @@ def _rules(*sources: tuple[str, Any]) -> tuple[Any, frozenset[str] | None]:
 
 
 def _base_url(config: pytest.Config) -> str:
+    from urllib.parse import urlsplit  # noqa: PLC0415 - pytest's start must stay light
+
     base_url: str = config.getini("spidra_base_url")
     try:
         parts = urlsplit(base_url)

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+
 import pytest
+
+beside_httpx_mock = pytest.mark.skipif(
+    find_spec("pytest_httpx") is None, reason="pytest-httpx does not go with the lowest httpx that we support"
+)
 
 OTHER = "https://other.example/"
 
@@ -34,6 +40,7 @@ def test_respx_mock_answers_other_hosts_in_either_order(run_tests, order):
     ).assert_outcomes(passed=1)
 
 
+@beside_httpx_mock
 @pytest.mark.parametrize("order", ORDERS)
 def test_httpx_mock_answers_other_hosts_in_either_order(run_tests, order):
     run_tests(
@@ -59,6 +66,7 @@ def test_httpx_mock_answers_other_hosts_in_either_order(run_tests, order):
     ).assert_outcomes(passed=1)
 
 
+@beside_httpx_mock
 @pytest.mark.parametrize("order", ORDERS)
 def test_a_request_in_a_users_fixture_is_answered_beside_httpx_mock(run_tests, order):
     """A fixture of the user's that submits at setup meets the fake, whichever fixture came first."""
@@ -76,6 +84,7 @@ def test_a_request_in_a_users_fixture_is_answered_beside_httpx_mock(run_tests, o
     ).assert_outcomes(passed=1)
 
 
+@beside_httpx_mock
 def test_httpx_mock_still_fails_a_test_that_asks_an_unknown_host(run_tests):
     result = run_tests(
         """
