@@ -21,13 +21,12 @@ How it works, and why so:
   real one, and a wrong "it runs" costs seconds, never a result.
 * **Reading the clock in circles helps.** Code that watches the clock and waits in ways the clock
   does not know (``Event.wait``, a busy loop) would watch for ever. When that is what seems to
-  happen, time follows real time (see _Standstill).
+  happen, time follows real time (see Standstill).
 """
 
 from __future__ import annotations
 
 import itertools
-import math
 import os
 import sys
 import threading
@@ -37,22 +36,33 @@ from operator import index
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pytest_spidra.virtual_time.aliases import AliasSweep, lives_in_real_time
+from pytest_spidra.virtual_time.loops_and_pools import (
+    LoopSelect,
+    LoopWaiter,
+    Pool,
+    make_run_in_executor,
+    make_run_once,
+    make_submit,
+    running_loop,
+)
+from pytest_spidra.virtual_time.real_time import REAL, TimeFunctions, current_functions
 from pytest_spidra.virtual_time.thread_state import SEEMS_TO_WAIT, WAITS, state_of
+from pytest_spidra.virtual_time.waiting import (
+    MICROSECONDS,
+    PAUSE_FIRST,
+    PAUSE_LAST,
+    Standstill,
+    Waiter,
+    whole_ticks,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import FrameType, TracebackType
 
-MICROSECONDS = 1_000_000
-
-_PAUSE_FIRST, _PAUSE_LAST = 0.0005, 0.005
-"""Real seconds between two looks at whether the clock may jump: from the first to the last."""
-
-_STEADY = 1_000
-"""Real microseconds after which a thread found in the same place is taken to wait there."""
-
-_NOISE = 0.05
-"""Microseconds taken for rounding of floats: 100.1 + 5 - 100.1 is a little more than 5."""
+_STEADY = 20_000
+"""Real microseconds after which a thread found in the same place is taken to wait there. Long, as
+a thread that may run does not always get to run soon; few waits need it (see thread_state)."""
 
 _LOOP_RESOLUTION = 1e-7
 """Seconds by which an event loop may take a timer for due. asyncio's own nanosecond is less than
@@ -61,23 +71,6 @@ the rounding of ``time.monotonic() + delay`` on a machine that has been up for s
 _LONGEST_SLEEP = 2**63 / 1e9
 """Seconds at which time.sleep raises OverflowError."""
 
-
-class _Functions(NamedTuple):
-    """The functions of the time module that the clock stands in for."""
-
-    sleep: Callable[..., None]
-    time: Callable[[], float]
-    time_ns: Callable[[], int]
-    monotonic: Callable[[], float]
-    monotonic_ns: Callable[[], int]
-
-
-def _current_functions() -> _Functions:
-    return _Functions(*(getattr(time, name) for name in _Functions._fields))
-
-
-# In a tuple, not in names of this module: the alias sweep would replace those.
-_real = _current_functions()
 _active: VirtualClock | None = None
 _generations = itertools.count(1)
 _sweep = AliasSweep(home=__name__)
@@ -135,20 +128,24 @@ class VirtualClock:
         self._generation = 0
         self._stopped = True
         self._elapsed = 0
+        self._trip: object = None
+        self._first_trip: object = None
+        self._wall_base = self._first_wall = self._monotonic_base = 0
         self._reset()
 
     def _reset(self) -> None:
         self._owner: weakref.ref[threading.Thread] | None = None
         self._foreign: weakref.WeakSet[threading.Thread] = weakref.WeakSet()
         self._adopted: weakref.WeakSet[threading.Thread] = weakref.WeakSet()
-        self._waiters: dict[int, _Waiter] = {}
+        self._waiters: dict[int, Waiter] = {}
         self._marks: dict[int, _Mark] = {}
-        self._pools: weakref.WeakKeyDictionary[Any, _Pool] = weakref.WeakKeyDictionary()
+        self._pools: weakref.WeakKeyDictionary[Any, Pool] = weakref.WeakKeyDictionary()
         self._other_work = 0
-        self._loops: weakref.WeakKeyDictionary[Any, tuple[float, _Select]] = weakref.WeakKeyDictionary()
+        self._loops: weakref.WeakKeyDictionary[Any, tuple[float, LoopSelect]] = weakref.WeakKeyDictionary()
         self._flows_since: int | None = None
-        self._standstill = _Standstill()
+        self._standstill = Standstill()
         self._last_activity = 0
+        self._quiet_since: int | None = None
         self._patched: list[tuple[type, str, Any, Any]] = []
 
     def __repr__(self) -> str:
@@ -176,7 +173,7 @@ class VirtualClock:
     def now(self) -> int:
         """The virtual wall clock: integer microseconds since the Unix epoch."""
         if self._generation == 0:
-            return _real.time_ns() // 1_000
+            return REAL.functions.time_ns() // 1_000
         self._catch_up()
         return self._wall()
 
@@ -194,12 +191,12 @@ class VirtualClock:
 
     def _wall(self) -> int:
         trip = _time_machine_trip()
-        if trip != self._trip:
+        if trip != self._trip and not self._stopped:
             # A time-machine trip began, moved or ended after we did: time.time() is to show it.
             self._trip = trip
             back_home = trip == self._first_trip
-            base = self._first_wall if back_home else _real.time_ns() // 1_000 - self._elapsed
-            self._wall_base = base
+            there = REAL.functions.time_ns() // 1_000 - self._elapsed
+            self._wall_base = self._first_wall if back_home else there
         return self._wall_base + self._elapsed
 
     def _monotonic(self) -> int:
@@ -212,14 +209,14 @@ class VirtualClock:
 
         Raises RuntimeError if something else already plays with the time, or another clock runs.
         """
-        global _active, _real  # noqa: PLW0603 - one clock per process, as there is one time module
+        global _active  # noqa: PLW0603 - one clock per process, as there is one time module
         if _active is not None:
             message = "a virtual clock is already running in this process: stop it first."
             raise RuntimeError(message)
         _refuse_other_fakes()
-        found = _current_functions()
+        found = current_functions()
         if all(one is not other for one, other in zip(found, _STAND_INS, strict=True)):
-            _real = found
+            REAL.functions = found
         _forget_clocks_in_child_processes()
 
         self._reset()
@@ -229,15 +226,15 @@ class VirtualClock:
         self._owner = weakref.ref(this_thread)
         self._foreign.update(t for t in threading.enumerate() if t is not this_thread)
         self._trip = self._first_trip = _time_machine_trip()
-        self._wall_base = self._first_wall = _real.time_ns() // 1_000
+        self._wall_base = self._first_wall = REAL.functions.time_ns() // 1_000
         # Upwards: monotonic time must not step back, not even by part of a microsecond.
-        self._monotonic_base = -(-_real.monotonic_ns() // 1_000)
+        self._monotonic_base = -(-REAL.functions.monotonic_ns() // 1_000)
         self._stopped = False
         _active = self
         try:
             self._patch_classes()
-            _sweep.swap(dict(zip(_real, _STAND_INS, strict=True)))
-            loop = _running_loop()
+            _sweep.swap(dict(zip(REAL.functions, _STAND_INS, strict=True)))
+            loop = running_loop()
             if loop is not None:
                 self._adopt_loop(loop)
         except BaseException:
@@ -246,17 +243,17 @@ class VirtualClock:
 
     def stop(self) -> None:
         """Put everything back; harmless if the clock does not run."""
-        global _active  # noqa: PLW0603
+        global _active  # noqa: PLW0603 - one clock per process, as there is one time module
         with self._lock:
             if self._stopped:
                 return
             self._catch_up()
-            skew = self._monotonic() - _real.monotonic_ns() // 1_000
+            skew = self._monotonic() - REAL.functions.monotonic_ns() // 1_000
             self._stopped = True
             if _active is self:
                 _active = None
         parts: list[Callable[[], object]] = [
-            lambda: _sweep.swap(dict(zip(_STAND_INS, _real, strict=True)), restoring=True),
+            lambda: _sweep.swap(dict(zip(_STAND_INS, REAL.functions, strict=True)), restoring=True),
             self._unpatch_classes,
             lambda: self._hand_loops_back(skew / MICROSECONDS),
             self._wake_everybody,
@@ -275,17 +272,17 @@ class VirtualClock:
 
     def _patch_classes(self) -> None:
         import asyncio.base_events  # noqa: PLC0415 - costs 50 ms; only when a clock starts
-        import concurrent.futures.thread  # noqa: PLC0415
+        import concurrent.futures.thread  # noqa: PLC0415 - the same
 
         loop = asyncio.base_events.BaseEventLoop
-        self._patch_class(loop, "_run_once", _make_run_once)
-        self._patch_class(loop, "run_in_executor", _make_run_in_executor)
+        self._patch_class(loop, "_run_once", make_run_once)
+        self._patch_class(loop, "run_in_executor", make_run_in_executor)
         pool = concurrent.futures.thread.ThreadPoolExecutor
-        self._patch_class(pool, "submit", _make_submit)
+        self._patch_class(pool, "submit", make_submit)
 
-    def _patch_class(self, kind: type, name: str, make: Callable[[Any], Any]) -> None:
+    def _patch_class(self, kind: type, name: str, make: Callable[[VirtualClock, Any], Any]) -> None:
         original = vars(kind)[name]
-        substitute = make(original)
+        substitute = make(self, original)
         substitute.__name__ = name
         substitute.__qualname__ = f"{kind.__qualname__}.{name}"
         self._patched.append((kind, name, original, substitute))
@@ -301,15 +298,16 @@ class VirtualClock:
         # Timers were set by the virtual clock. Shifted by how far it was off, each keeps the time
         # that remained to it; otherwise a task that outlives the test waits for what was jumped.
         for loop, (resolution, select) in list(self._loops.items()):
-            loop._clock_resolution = resolution  # noqa: SLF001 - see _adopt_loop
+            loop._clock_resolution = resolution
             select.remove()
-            for timer in list(loop._scheduled):  # noqa: SLF001 - the same shift keeps the heap
-                timer._when -= skew  # noqa: SLF001
+            for timer in list(loop._scheduled):
+                timer._when -= skew
 
     def _wake_everybody(self) -> None:
         with self._changed:
             self._changed.notify_all()
             for waiter in list(self._waiters.values()):
+                waiter.deadline = -1  # over, even if the same clock is started again meanwhile
                 waiter.wake()
 
     # -- whose time it is ------------------------------------------------------------------------
@@ -320,7 +318,7 @@ class VirtualClock:
             return True
         if mine.generation != self._generation:
             # Not current_thread(): that leaves a dummy behind for a thread made without threading.
-            thread = threading._active.get(threading.get_ident())  # type: ignore[attr-defined]  # noqa: SLF001
+            thread = threading._active.get(threading.get_ident())  # type: ignore[attr-defined]
             mine.member = thread is not None and self._is_member(thread)
             mine.generation = self._generation
         return mine.member
@@ -329,7 +327,17 @@ class VirtualClock:
         if self._owner is not None and thread is self._owner():
             return True
         # Threads made without threading cannot be dated, so they count as somebody else's.
-        return thread not in self._foreign and not isinstance(thread, threading._DummyThread)  # noqa: SLF001
+        return thread not in self._foreign and not isinstance(thread, threading._DummyThread)
+
+    def _begin_work(self, generation: int) -> None:
+        """Let this thread live on the clock for as long as it works for the test."""
+        if self._generation == generation and not self._stopped:
+            self._adopted.add(threading.current_thread())
+        _membership.at_work = generation
+
+    def _end_work(self) -> None:
+        _membership.at_work = 0
+        self._standstill.pause()  # real work is not somebody watching the clock
 
     # -- how it moves ----------------------------------------------------------------------------
 
@@ -337,7 +345,7 @@ class VirtualClock:
         """Follow real time where the clock has to; called whenever it is read."""
         if self._stopped:
             return
-        real = _real_now()
+        real = REAL.now()
         if self._flows_since is not None:
             with self._changed:
                 self._flow(real)
@@ -362,7 +370,8 @@ class VirtualClock:
         if upcoming is not None:
             self._elapsed = upcoming
             self._standstill.forget()
-            self._last_activity = _real_now()
+            self._last_activity = REAL.now()
+            self._quiet_since = None
             self._wake_due()
 
     def _next_deadline(self) -> int | None:
@@ -382,13 +391,13 @@ class VirtualClock:
             if ident != me and self._is_over(waiter):
                 waiter.wake()
 
-    def _is_over(self, waiter: _Waiter) -> bool:
+    def _is_over(self, waiter: Waiter) -> bool:
         deadline = waiter.deadline
         return self._stopped or (deadline is not None and self._elapsed >= deadline)
 
-    def _step(self, waiter: _Waiter) -> bool:
+    def _step(self, waiter: Waiter) -> bool:
         """Jump if that is right; tell whether it is worth looking again at once."""
-        real = _real_now()
+        real = REAL.now()
         self._flow(real)
         if self._is_over(waiter):
             return True
@@ -400,22 +409,24 @@ class VirtualClock:
             self._jump()
         return False
 
-    def _enter(self, waiter: _Waiter) -> _Waiter | None:
+    def _enter(self, waiter: Waiter) -> Waiter | None:
         ident = threading.get_ident()
         outer = self._waiters.get(ident)
         self._waiters[ident] = waiter
-        real = self._last_activity = _real_now()
+        real = self._last_activity = REAL.now()
+        self._quiet_since = None
         self._flow(real)
         if waiter.live and self._flows_since is None:
             self._flows_since = real
         return outer
 
-    def _leave(self, outer: _Waiter | None) -> None:
+    def _leave(self, outer: Waiter | None) -> None:
         ident = threading.get_ident()
         left = self._waiters.pop(ident, None)
         if outer is not None:  # this was a sleep in a signal handler, inside another one
             self._waiters[ident] = outer
-        real = self._last_activity = _real_now()
+        real = self._last_activity = REAL.now()
+        self._quiet_since = None
         if left is not None and left.live:
             if self._is_over(left):  # it ends at its deadline, not when its thread got to run
                 self._flows_since = real
@@ -426,14 +437,14 @@ class VirtualClock:
 
     def _sleep(self, ticks: int) -> None:
         with self._changed:
-            waiter = _Waiter(self._elapsed + ticks, _real_now() + ticks)
+            waiter = Waiter(self._elapsed + ticks, REAL.now() + ticks)
             outer = self._enter(waiter)
             try:
-                pause = _PAUSE_FIRST
+                pause = PAUSE_FIRST
                 while not self._is_over(waiter):
                     if not self._step(waiter):
                         self._changed.wait(waiter.bounded(pause))
-                        pause = min(2 * pause, _PAUSE_LAST)
+                        pause = min(2 * pause, PAUSE_LAST)
             finally:
                 self._leave(outer)
 
@@ -448,14 +459,14 @@ class VirtualClock:
         if events:
             return events
         with self._changed:
-            waiter = _LoopWaiter(loop, selector)
+            waiter = LoopWaiter(loop, selector)
             if timeout is not None:
-                ticks = _ticks(timeout)
+                ticks = whole_ticks(timeout)
                 waiter.deadline = self._elapsed + ticks
-                waiter.patience = _real_now() + ticks
+                waiter.patience = REAL.now() + ticks
             outer = self._enter(waiter)
         try:
-            pause = _PAUSE_FIRST
+            pause = PAUSE_FIRST
             while True:
                 with self._changed:
                     if self._is_over(waiter):
@@ -468,7 +479,7 @@ class VirtualClock:
                 events = select(waiter.bounded(pause) if waiter.deadline else None)
                 if events:
                     return events
-                pause = min(2 * pause, _PAUSE_LAST)
+                pause = min(2 * pause, PAUSE_LAST)
         finally:
             with self._changed:
                 self._leave(outer)
@@ -483,42 +494,47 @@ class VirtualClock:
     def _all_wait(self, real: int) -> int:
         """Return how many threads were looked at, all waiting; -1 if one may run."""
         if self._other_work or any(pool.has_work_to_begin() for pool in self._pools.values()):
+            others = -1
+        else:
+            others = self._threads_wait(real)
+        if others < 0:
+            self._quiet_since = None
             return -1
+        if self._quiet_since is None:
+            self._quiet_since = REAL.now()
         me = threading.get_ident()
-        inspected = 0
+        for ident, waiter in list(self._waiters.items()):
+            if waiter.live or (ident != me and self._is_over(waiter)):
+                return -1
+            # Alone, this thread has just looked for itself.
+            if (others or ident != me) and not waiter.is_asleep(self._quiet_since):
+                return -1
+        return others
+
+    def _threads_wait(self, real: int) -> int:
+        """Return how many other threads the test has, if those not on the clock wait; else -1."""
+        me = threading.get_ident()
+        others = 0
         frames: dict[int, FrameType] | None = None
         for thread in threading.enumerate():
-            if thread in self._adopted:
-                adopted = True
-            elif self._is_member(thread):
-                adopted = False
-            else:
-                continue
+            adopted = thread in self._adopted
             ident = thread.ident
-            if ident is None:  # just being started
-                return -1
-            if ident == me:
+            if ident == me or not (adopted or self._is_member(thread)):
                 continue
-            inspected += 1
+            if ident is None:  # it is just being started
+                return -1
+            others += 1
             if ident in self._waiters:
-                continue  # asked below
+                continue
             if frames is None:
-                frames = sys._current_frames()  # noqa: SLF001 - the documented way to the frames
+                frames = sys._current_frames()
             frame = frames.get(ident)
             if frame is None or not self._waits(ident, frame, real):
                 return -1
             if adopted and frame.f_code.co_name == "_worker":
                 # It has delivered what it did for us: what it does now is not our business.
                 self._adopted.discard(thread)
-        for ident, waiter in list(self._waiters.items()):
-            if waiter.live:
-                return -1
-            if ident == me:
-                if inspected and not waiter.is_asleep(self._last_activity):
-                    return -1
-            elif self._is_over(waiter) or not waiter.is_asleep(self._last_activity):
-                return -1
-        return inspected
+        return others
 
     def _waits(self, ident: int, frame: FrameType, real: int) -> bool:
         state, limit = state_of(frame)
@@ -540,10 +556,10 @@ class VirtualClock:
 
     def _adopt_loop(self, loop: Any) -> None:
         if loop not in self._loops and hasattr(loop, "_selector"):
-            resolution = loop._clock_resolution  # noqa: SLF001
-            self._loops[loop] = resolution, _Select(loop._selector)  # noqa: SLF001
+            resolution = loop._clock_resolution
+            self._loops[loop] = resolution, LoopSelect(self, loop._selector)
             # So that a timer is due although the sum of floats is a hair above our microsecond.
-            loop._clock_resolution = max(resolution, _LOOP_RESOLUTION)  # noqa: SLF001
+            loop._clock_resolution = max(resolution, _LOOP_RESOLUTION)
 
     def _drives(self, loop: Any) -> bool:
         """Tell whether this loop goes by this clock."""
@@ -560,57 +576,6 @@ class VirtualClock:
         return False
 
 
-class _Waiter:
-    """A thread waiting for a virtual moment."""
-
-    __slots__ = ("deadline", "live", "patience")
-
-    def __init__(self, deadline: int | None = None, patience: int | None = None) -> None:
-        """Wait until this virtual moment, at most until that real one; both in microseconds."""
-        self.deadline = deadline
-        self.patience = patience
-        self.live = False
-        """Whether something outside this process may end the wait."""
-
-    def is_asleep(self, _last_activity: int) -> bool:
-        """Tell whether nothing but the clock can wake it; False also if that is not known yet."""
-        return True
-
-    def wake(self) -> None:
-        """Make it look at the clock again."""
-
-    def bounded(self, pause: float) -> float:
-        """Return the real seconds it may block before it has to look again."""
-        if self.patience is None:
-            return pause
-        left = (self.patience - _real_now()) / MICROSECONDS
-        return min(pause, max(left, _PAUSE_FIRST))
-
-
-class _LoopWaiter(_Waiter):
-    """An asyncio loop waiting in its selector."""
-
-    __slots__ = ("loop",)
-
-    def __init__(self, loop: Any, selector: Any) -> None:
-        super().__init__()
-        self.loop = loop
-        try:
-            registered = len(selector.get_map())
-        except AttributeError:  # the proactor of Windows
-            registered = len(selector._cache)  # noqa: SLF001
-        self.live = registered > 1  # one is the loop's own pipe
-
-    def is_asleep(self, _last_activity: int) -> bool:
-        """Tell whether no other thread has called call_soon_threadsafe since it fell asleep."""
-        pipe = getattr(self.loop, "_ssock", None)
-        return pipe is None or not _is_readable(pipe)
-
-    def wake(self) -> None:
-        """Interrupt the select as call_soon_threadsafe would."""
-        self.loop._write_to_self()  # noqa: SLF001 - the thread-safe way, without a callback
-
-
 class _Mark(NamedTuple):
     """Where and when a thread was first seen waiting.
 
@@ -621,104 +586,6 @@ class _Mark(NamedTuple):
     place: int
     real: int
     elapsed: int
-
-
-class _Pool:
-    """How much work a thread pool has from us."""
-
-    def __init__(self, workers: int | None) -> None:
-        self.workers = workers
-        self.queued = 0
-        self.running = 0
-
-    def has_work_to_begin(self) -> bool:
-        """Tell whether a worker is free for what is queued: it will begin at any moment."""
-        return self.queued > 0 and (self.workers is None or self.running < self.workers)
-
-
-class _Work:
-    """A function handed to a thread pool; its thread is one of the test's while it runs."""
-
-    __slots__ = ("begun", "clock", "function", "generation", "over", "pool")
-
-    def __init__(self, clock: VirtualClock, executor: Any, function: Callable[..., Any]) -> None:
-        self.clock = clock
-        self.generation = clock._generation
-        self.function = function
-        self.begun = self.over = False
-        with clock._lock:
-            pool = clock._pools.get(executor)
-            if pool is None:
-                pool = _Pool(getattr(executor, "_max_workers", None))
-                clock._pools[executor] = pool
-            self.pool = pool
-            pool.queued += 1
-
-    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
-        """Do it."""
-        clock = self.clock
-        with clock._lock:
-            self.begun = True
-            self.pool.queued -= 1
-            self.pool.running += 1
-            if clock._generation == self.generation and not clock._stopped:
-                clock._adopted.add(threading.current_thread())
-        _membership.at_work = self.generation
-        try:
-            return self.function(*args, **kwargs)
-        finally:
-            _membership.at_work = 0
-            with clock._lock:
-                self.pool.running -= 1
-                # Real work is not somebody watching the clock.
-                clock._standstill.pause()
-
-    def cancel(self, _future: Any = None) -> None:
-        """Forget it if it never began; called when its future is done, for whatever reason."""
-        with self.clock._lock:
-            if not self.begun and not self.over:
-                self.pool.queued -= 1
-            self.over = True
-
-
-class _Standstill:
-    """Notices code that watches a clock which does not move, and says how far it should.
-
-    Such code reads the clock again and again: in quick succession for seconds on end, or with real
-    waits in between. A single long gap is no sign of it; that is how a slow import looks.
-    """
-
-    QUICK = 100_000
-    """Microseconds between two reads up to which they count as quick succession."""
-    PATIENCE = 2_000_000
-    """Microseconds of quick reads that go for nothing."""
-    GAPS = 2
-    """Longer gaps that go for nothing."""
-
-    def __init__(self) -> None:
-        self.forget()
-
-    def forget(self) -> None:
-        """Begin anew: the clock moved."""
-        self.last: int | None = None
-        self.quick = 0
-        self.gaps = 0
-
-    def pause(self) -> None:
-        """Leave out the time up to the next read: it was not spent watching."""
-        self.last = None
-
-    def read(self, real: int) -> int:
-        """Note a read at this real time; return the microseconds the clock owes."""
-        last, self.last = self.last, real
-        if last is None:
-            return 0
-        gap = real - last
-        if gap > self.QUICK:
-            self.gaps += 1
-            return gap if self.gaps > self.GAPS else 0
-        self.quick += gap
-        return gap if self.quick > self.PATIENCE else 0
 
 
 # -- what stands in the places of the real functions ----------------------------------------------
@@ -738,33 +605,33 @@ def _clock_of(caller: FrameType, *, sleeping: bool = False) -> VirtualClock | No
 def _sleep(*args: Any, **kwargs: Any) -> None:
     clock = _clock_of(sys._getframe(1), sleeping=True)
     if clock is None or len(args) != 1 or kwargs:
-        return _real.sleep(*args, **kwargs)
+        return REAL.functions.sleep(*args, **kwargs)
     duration = args[0]
     if not isinstance(duration, float):
         try:
             duration = index(duration)
         except TypeError:
-            return _real.sleep(duration)  # which says what is wrong with it
+            return REAL.functions.sleep(duration)  # which says what is wrong with it
     if not 0 < duration < _LONGEST_SLEEP:
-        return _real.sleep(duration)  # raises, or for 0 lets other threads run
-    clock._sleep(_ticks(duration))
+        return REAL.functions.sleep(duration)  # raises, or for 0 lets other threads run
+    clock._sleep(whole_ticks(duration))
     return None
 
 
 def _time() -> float:
     clock = _clock_of(sys._getframe(1))
-    return _real.time() if clock is None else clock.now / MICROSECONDS
+    return REAL.functions.time() if clock is None else clock.now / MICROSECONDS
 
 
 def _time_ns() -> int:
     clock = _clock_of(sys._getframe(1))
-    return _real.time_ns() if clock is None else clock.now * 1_000
+    return REAL.functions.time_ns() if clock is None else clock.now * 1_000
 
 
 def _monotonic() -> float:
     clock = _clock_of(sys._getframe(1))
     if clock is None:
-        return _real.monotonic()
+        return REAL.functions.monotonic()
     clock._catch_up()
     return clock._monotonic() / MICROSECONDS
 
@@ -772,147 +639,21 @@ def _monotonic() -> float:
 def _monotonic_ns() -> int:
     clock = _clock_of(sys._getframe(1))
     if clock is None:
-        return _real.monotonic_ns()
+        return REAL.functions.monotonic_ns()
     clock._catch_up()
     return clock._monotonic() * 1_000
 
 
-_STAND_INS = _Functions(_sleep, _time, _time_ns, _monotonic, _monotonic_ns)
+_STAND_INS = TimeFunctions(_sleep, _time, _time_ns, _monotonic, _monotonic_ns)
 
-for _name, _function in zip(_Functions._fields, _STAND_INS, strict=True):
+for _name, _function in zip(TimeFunctions._fields, _STAND_INS, strict=True):
     # As the originals are called: it is what tracebacks show, and what pickle goes by.
     _function.__name__ = _function.__qualname__ = _name
     _function.__module__ = "time"
 del _name, _function
 
 
-class _Select:
-    """Sits on a loop's selector as its ``select``, and waits virtually.
-
-    On the one selector rather than on the classes of ``selectors``, because then it also reaches
-    selectors of other kinds, and those whose ``select`` somebody else has replaced like this:
-    looptime does so to every loop of pytest-asyncio, whether the test is marked for it or not.
-    """
-
-    __slots__ = ("before", "selector")
-
-    def __init__(self, selector: Any) -> None:
-        # Weakly: a loop that is forgotten shall go at once, not with the garbage.
-        self.selector = weakref.ref(selector)
-        self.before = vars(selector).get("select")
-        selector.select = self
-
-    def __call__(self, timeout: float | None = None) -> Any:
-        """Wait until something happens or the timeout is over."""
-        clock = _active
-        loop = _running_loop()
-        if (
-            clock is None
-            or (timeout is not None and timeout <= 0)
-            or loop is None
-            or loop._selector is not self.selector()  # noqa: SLF001
-            or not clock._covers_thread()
-            or not clock._drives(loop)
-        ):
-            return self.really(timeout)
-        return clock._select(self.really, loop._selector, loop, timeout)  # noqa: SLF001
-
-    def really(self, timeout: float | None) -> Any:
-        """Do what select did before."""
-        if self.before is not None:
-            return self.before(timeout)
-        selector = self.selector()
-        return type(selector).select(selector, timeout)
-
-    def remove(self) -> None:
-        """Take it off again."""
-        selector = self.selector()
-        if selector is not None and vars(selector).get("select") is self:
-            if self.before is None:
-                del selector.select
-            else:
-                selector.select = self.before
-
-
-def _make_run_once(real_run_once: Any) -> Any:
-    def _run_once(self: Any) -> None:
-        clock = _active
-        if clock is not None and clock._covers_thread():
-            clock._adopt_loop(self)
-        real_run_once(self)
-
-    return _run_once
-
-
-def _make_submit(real_submit: Any) -> Any:
-    def submit(self: Any, fn: Any, /, *args: Any, **kwargs: Any) -> Any:
-        clock = _active
-        if clock is None or isinstance(fn, _Work) or not clock._covers_thread():
-            return real_submit(self, fn, *args, **kwargs)
-        work = _Work(clock, self, fn)
-        try:
-            future = real_submit(self, work, *args, **kwargs)
-        except BaseException:
-            work.cancel()
-            raise
-        future.add_done_callback(work.cancel)
-        return future
-
-    return submit
-
-
-def _make_run_in_executor(real_run_in_executor: Any) -> Any:
-    def run_in_executor(self: Any, executor: Any, func: Any, *args: Any) -> Any:
-        future = real_run_in_executor(self, executor, func, *args)
-        clock = _active
-        if clock is None or executor is None or not clock._covers_thread():
-            return future
-        from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - loaded by now
-
-        if not isinstance(executor, ThreadPoolExecutor):
-            # Processes, or whatever it is: it works until its future is done.
-            generation = clock._generation
-            with clock._lock:
-                clock._other_work += 1
-
-            def done(_future: Any) -> None:
-                with clock._lock:
-                    if clock._generation == generation and clock._other_work:
-                        clock._other_work -= 1
-
-            future.add_done_callback(done)
-        return future
-
-    return run_in_executor
-
-
 # -- small things ---------------------------------------------------------------------------------
-
-
-def _real_now() -> int:
-    return _real.monotonic_ns() // 1_000
-
-
-def _ticks(seconds: float) -> int:
-    """Return whole microseconds, upwards, at least one: a wait must not end early or be nothing."""
-    return max(1, math.ceil(seconds * MICROSECONDS - _NOISE))
-
-
-def _running_loop() -> Any:
-    events = sys.modules.get("asyncio.events")
-    return None if events is None else events._get_running_loop()
-
-
-def _is_readable(pipe: Any) -> bool:
-    import select  # noqa: PLC0415 - loaded with selectors by now
-
-    if pipe.fileno() < 0:
-        return False
-    if hasattr(select, "poll"):
-        poll = select.poll()
-        poll.register(pipe.fileno(), select.POLLIN)
-        return bool(poll.poll(0))
-    return bool(select.select([pipe], [], [], 0)[0])
 
 
 def _time_machine_trip() -> object:
@@ -924,7 +665,7 @@ def _time_machine_trip() -> object:
 
 
 def _refuse_other_fakes() -> None:
-    for name, found, stand_in in zip(_Functions._fields, _current_functions(), _STAND_INS, strict=True):
+    for name, found, stand_in in zip(TimeFunctions._fields, current_functions(), _STAND_INS, strict=True):
         if type(found) is not type(len) and found is not stand_in:
             message = (
                 f"time.{name} is already replaced by {getattr(found, '__module__', '?')}."
@@ -934,7 +675,7 @@ def _refuse_other_fakes() -> None:
             raise RuntimeError(message)
     events = sys.modules.get("asyncio.events")
     if events is not None:
-        _refuse_looptime(_running_loop())
+        _refuse_looptime(running_loop())
         policy = getattr(events, "_event_loop_policy", None)
         # Not get_event_loop(): that would make a loop where there is none.
         _refuse_looptime(getattr(getattr(policy, "_local", None), "_loop", None))

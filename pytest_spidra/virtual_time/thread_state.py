@@ -26,12 +26,15 @@ SEEMS_TO_WAIT = 2
 # `with lock:` calls no Python function if the lock is one of C's, and only locks block there.
 _BEFORE_WITH = opmap.get("BEFORE_WITH")
 
-_SEEM_TO_WAIT = frozenset(
-    {
-        ("selectors", "select"),
-        ("trio._core._thread_cache", "_work"),
-    }
+_SHORT_LOCKS = frozenset(
+    {"threading", "queue", "logging", "concurrent.futures.thread", "concurrent.futures._base"}
+    | {__name__.replace("thread_state", ours) for ours in ("virtual_time", "loops_and_pools")}
 )
+"""Modules that hold their locks for an instant: who is found at one merely was not scheduled."""
+
+_SELECT = ("selectors", "select")
+_POOL_WORKER = ("concurrent.futures.thread", "_worker")
+_TRIO_WORKER = ("trio._core._thread_cache", "_work")
 
 
 def state_of(frame: FrameType) -> tuple[int, float | None]:
@@ -42,13 +45,17 @@ def state_of(frame: FrameType) -> tuple[int, float | None]:
             return _in_condition_wait(frame.f_locals)
         if where[1] in {"join", "_wait_for_tstate_lock"}:
             return _in_join(frame.f_locals)
-    if where == ("concurrent.futures.thread", "_worker"):
+    if where == _POOL_WORKER:
         return _in_pool_worker(frame.f_locals), None
-    if where in _SEEM_TO_WAIT:
-        return SEEMS_TO_WAIT, None
-    if _BEFORE_WITH is not None and frame.f_code.co_code[frame.f_lasti] == _BEFORE_WITH:
+    if where == _TRIO_WORKER:
+        return _in_trio_worker(frame.f_locals), None
+    if where == _SELECT or (where[0] not in _SHORT_LOCKS and _is_entering_a_lock(frame)):
         return SEEMS_TO_WAIT, None
     return RUNS, None
+
+
+def _is_entering_a_lock(frame: FrameType) -> bool:
+    return _BEFORE_WITH is not None and frame.f_code.co_code[frame.f_lasti] == _BEFORE_WITH
 
 
 def _in_condition_wait(variables: Any) -> tuple[int, float | None]:
@@ -82,3 +89,10 @@ def _in_pool_worker(variables: Any) -> int:
     if variables.get("work_item") is None and queue is not None and queue.empty():
         return WAITS
     return RUNS
+
+
+def _in_trio_worker(variables: Any) -> int:
+    # Whoever is given a job is taken off the list of idle ones first.
+    worker = variables.get("self")
+    idle = getattr(getattr(worker, "_thread_cache", None), "_idle_workers", ())
+    return WAITS if worker in idle else RUNS

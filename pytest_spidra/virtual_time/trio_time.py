@@ -9,11 +9,15 @@ from __future__ import annotations
 
 import math
 import threading
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import trio
 
-from pytest_spidra.virtual_time.clock import MICROSECONDS, VirtualClock, _real_now, _ticks, _Waiter
+from pytest_spidra.virtual_time.real_time import REAL
+from pytest_spidra.virtual_time.waiting import MICROSECONDS, Waiter, whole_ticks
+
+if TYPE_CHECKING:
+    from pytest_spidra.virtual_time.clock import VirtualClock
 
 _LOOK = 1e-9
 """Seconds that ask trio to look for I/O, about a real millisecond. Not zero: for zero trio does not
@@ -23,20 +27,20 @@ _ALONE, _WITH_OTHERS = 0.02, 0.001
 """Real seconds to wait for I/O when nothing can be done here, without and with other threads."""
 
 
-class _TrioWaiter(_Waiter):
+class _TrioWaiter(Waiter):
     """A trio run loop with nothing to do."""
 
     __slots__ = ("asked", "looked")
 
     def __init__(self) -> None:
         super().__init__()
-        self.asked = _real_now()
+        self.asked = 0
         self.looked = 0
         """When the last look for I/O began that found nothing."""
 
-    def is_asleep(self, last_activity: int) -> bool:
-        """Tell whether trio has looked for I/O since any thread last did something."""
-        return self.looked > last_activity
+    def is_asleep(self, quiet_since: int) -> bool:
+        """Tell whether trio has looked for I/O since all threads wait: no message is pending."""
+        return self.looked >= quiet_since
 
 
 class _Observer(trio.abc.Instrument):
@@ -72,24 +76,33 @@ class _FollowingClock(trio.abc.Clock):
         if left <= 0:
             return 0
         with clock._changed:
-            real = _real_now()
-            ticks = None if math.isinf(left) else _ticks(left)
-            waiter = self.waiter
-            if waiter is None:
-                waiter = self.waiter = _TrioWaiter()
-                if ticks is not None:
-                    waiter.patience = real + ticks
-                clock._enter(waiter)
-            else:
-                waiter.looked, waiter.asked = waiter.asked, real
-            waiter.deadline = None if ticks is None else clock._elapsed + ticks
-            if not waiter.looked:
-                return _LOOK
-            if ticks is not None:
-                self._step(waiter, deadline)
-                if clock._is_over(waiter):
-                    return 0
-            return waiter.bounded(_WITH_OTHERS if threading.active_count() > 1 else _ALONE)
+            try:
+                return self._wait(deadline, left)
+            finally:
+                if self.waiter is not None:
+                    self.waiter.asked = REAL.now()
+
+    def _wait(self, deadline: float, left: float) -> float:
+        clock, waiter = self.clock, self.waiter
+        if waiter is None:
+            waiter = self.waiter = _TrioWaiter()
+            clock._enter(waiter)
+        else:
+            waiter.looked = waiter.asked
+        if not math.isinf(left):
+            ticks = whole_ticks(left)
+            waiter.deadline = clock._elapsed + ticks
+            if waiter.patience is None:
+                waiter.patience = REAL.now() + ticks
+        if not waiter.looked:
+            return _LOOK
+        if waiter.deadline is not None:
+            clock._step(waiter)
+            if clock._elapsed == waiter.deadline:
+                self.reached = deadline
+            if clock._is_over(waiter):
+                return 0
+        return waiter.bounded(_WITH_OTHERS if threading.active_count() > 1 else _ALONE)
 
     def wake_up(self) -> None:
         waiter, self.waiter = self.waiter, None
@@ -98,21 +111,15 @@ class _FollowingClock(trio.abc.Clock):
                 if self.clock._waiters.get(threading.get_ident()) is waiter:
                     self.clock._leave(None)
 
-    def _step(self, waiter: _TrioWaiter, deadline: float) -> None:
-        clock = self.clock
-        clock._step(waiter)
-        if waiter.deadline is not None and clock._elapsed == waiter.deadline:
-            self.reached = deadline
-
     def _elapsed(self) -> float:
         if not self.clock._stopped:
             self.stopped_at = None
             return self.clock.elapsed
         # A run that outlives the clock goes on in real time.
-        real = _real_now()
+        now = REAL.now()
         if self.stopped_at is None:
-            self.stopped_at = real
-        return self.clock.elapsed + (real - self.stopped_at) / MICROSECONDS
+            self.stopped_at = now
+        return self.clock.elapsed + (now - self.stopped_at) / MICROSECONDS
 
 
 def make_trio_clock(clock: VirtualClock) -> Any:
