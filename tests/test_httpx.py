@@ -409,7 +409,7 @@ async def test_a_task_that_is_cancelled_by_hand_is_noted(spidra_mock):
     spidra_mock.batch.list.script(ok(after=3600))
     async with httpx.AsyncClient(headers=KEY, timeout=None) as client:  # noqa: S113 - no patience of its own
         task = asyncio.create_task(client.get(URL))
-        while not spidra_mock.exchanges:  # noqa: ASYNC110 - nobody tells when it is sent
+        while not spidra_mock.exchanges:
             await asyncio.sleep(0)
         assert spidra_mock.exchanges[0].seen is None
         task.cancel()

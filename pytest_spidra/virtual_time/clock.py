@@ -692,6 +692,8 @@ def _refuse_looptime(loop: Any) -> None:
 
 def _forget_clock() -> None:
     global _active  # noqa: PLW0603
+    if _active is not None:
+        _active._stopped = True
     _active = None
 
 

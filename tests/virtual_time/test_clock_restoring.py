@@ -254,7 +254,7 @@ def test_a_thousand_runs_leave_nothing_behind() -> None:
     for _ in range(1_000):
         run_once()
     gc.collect()
-    assert threading.active_count() == threads
+    assert threading.active_count() <= threads  # trio's idle threads may end meanwhile
     assert len(gc.get_objects()) - objects < 200
     assert sum(map(len, virtual_time._sweep._places.values())) == places
     loop.close()
