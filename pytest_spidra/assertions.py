@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NoReturn
 from pytest_spidra import words
 from pytest_spidra.batches import Batch, id_of
 from pytest_spidra.fake.endpoints import check_name
-from pytest_spidra.rules import LONGEST_WAIT, PERMANENT, TERMINAL, judge
+from pytest_spidra.rules import LONGEST_WAIT, TERMINAL, judge, permanent
 from pytest_spidra.verdicts import accused, verdict
 
 if TYPE_CHECKING:
@@ -145,7 +145,11 @@ class Assertions:
         asked: dict[str, Exchange] = {}
         anything = False
         for exchange in self.exchanges:
-            first = asked.pop(exchange.identity, None)
+            first = asked.get(exchange.identity)
+            if first and first.known is not None and first.known >= exchange.number:
+                first = None  # it was under way already
+            elif first:
+                del asked[exchange.identity]
             if first and first.seen_at is not None and first.asked_wait is not None:
                 waited = exchange.sent_at - first.seen_at
                 if waited < min(first.asked_wait, cap) - ROUNDING:
@@ -157,7 +161,7 @@ class Assertions:
                         "To fix it, wait for Retry-After or the body's retry_after. To allow a shorter wait, "
                         "say what is enough: assert_respected_retry_after(cap=…) in seconds.",
                     )
-            if exchange.failed and exchange.asked_wait is not None:
+            if exchange.failed and exchange.asked_wait:
                 anything = True
                 asked[exchange.identity] = exchange
         if not anything:
@@ -178,8 +182,7 @@ class Assertions:
         __tracebackhide__ = True
         for call in self.exchanges.calls():
             for exchange in call.exchanges[:-1]:
-                code = exchange.seen_json.get("code") if isinstance(exchange.seen_json, dict) else None
-                if exchange.seen in PERMANENT and code != "QUEUE_UNAVAILABLE":
+                if permanent(exchange):
                     self._fail(
                         f"{words.request(exchange)} was sent again after {words.sight(exchange)} "
                         f"(#{exchange.number}).",
@@ -335,7 +338,7 @@ class Assertions:
             if exchange.endpoint == "batch.get" and last and last.seen_at is not None:
                 gaps.append((round(exchange.sent_at - last.seen_at, 6), exchange))
             body = exchange.seen_json if exchange.endpoint == "batch.get" and not exchange.failed else None
-            running = isinstance(body, dict) and body.get("status") not in TERMINAL
+            running = isinstance(body, dict) and body.get("status") in ("pending", "running")
             last = exchange if running else None
         bounds = f"at least {at_least:g} s" + ("" if at_most is None else f" and at most {at_most:g} s")
         wrong = [

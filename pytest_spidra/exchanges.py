@@ -6,6 +6,7 @@ The log is filled the same way whatever stands upstream, and everything that jud
 from __future__ import annotations
 
 import json
+import re
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -26,6 +27,10 @@ REDACTED = "[redacted]"
 KEY_HEADERS = frozenset({"authorization", "x-api-key"})
 SECRET_HEADERS = frozenset({"cookie", "proxy-authorization"})
 SECRET_FIELDS = frozenset({"cookies"})
+
+SHORTEST_KEY = 8
+_KEY = re.compile(r"\bspd_[A-Za-z0-9_-]+")
+_KEY_PARAMETER = re.compile(r"(?i)([?&](?:x-)?(?:api[_-]?)?(?:key|token)=)(?!\[redacted)[^&]+")
 
 
 @dataclass(frozen=True)
@@ -68,7 +73,7 @@ class Exchange:
             request; None for the first.
 
         asked_wait: Seconds that the reply asked the client to wait: its ``Retry-After``, a number or a date,
-            else ``retry_after`` of its body; None when it asked for nothing.
+            else ``retry_after`` of its body; 0 when it may come back at once, None when it asked for nothing.
 
         known: How many exchanges had been sent when the client saw what it saw. A later exchange was sent in
             the knowledge of this one when its number is greater.
@@ -150,6 +155,7 @@ class ExchangeLog(Sequence[Exchange]):
         self.changes: list[int] = []
         self._exchanges: list[Exchange] = []
         self._keys: dict[str, str] = {}
+        self._cookies: dict[str, int] = {}
         self._last_seen: dict[str | None, float] = {}
         self._lock = threading.Lock()
 
@@ -200,7 +206,9 @@ class ExchangeLog(Sequence[Exchange]):
                 before, attempts = batches.get(lane, ("", []))
                 if before != identity:
                     attempts = []
-            if attempts and attempts[-1].failed:
+            # Two requests under way at the same time are two calls, whatever becomes of them.
+            last = attempts[-1] if attempts else None
+            if last and last.failed and last.known is not None and last.known < exchange.number:
                 attempts.append(exchange)
             else:
                 attempts = [exchange]
@@ -225,6 +233,7 @@ class ExchangeLog(Sequence[Exchange]):
         self, request: Request, endpoint: str, batch_id: str | None, sent_at: float, scripted: str | None
     ) -> int:
         """Note that a request was sent; return its number."""
+        batch_id = None if batch_id is None else _without_keys(batch_id, request.keys)
         with self._lock:
             number = len(self._exchanges) + 1
             last = self._last_seen.get(batch_id)
@@ -234,9 +243,9 @@ class ExchangeLog(Sequence[Exchange]):
                     sent_at=sent_at,
                     endpoint=endpoint,
                     method=request.method,
-                    path=_without_secrets(request.target, request.keys),
+                    path=without_keys_in_url(request.target, request.keys),
                     batch_id=batch_id,
-                    request_json=_without_secrets(request.json, request.keys),
+                    request_json=self._without_secrets(request.json, request.keys),
                     headers=self._headers(request),
                     scripted=scripted,
                     waited=None if last is None else round(sent_at - last, 6),
@@ -287,7 +296,7 @@ class ExchangeLog(Sequence[Exchange]):
     def _header(self, name: str, value: str, keys: list[str]) -> str:
         if name in KEY_HEADERS:
             return next((self._keys[key] for key in keys if value.endswith(key)), REDACTED)
-        return REDACTED if name in SECRET_HEADERS else str(_without_secrets(value, keys))
+        return REDACTED if name in SECRET_HEADERS else _without_keys(value, keys)
 
     def _clean(self, reply: Reply) -> Reply:
         """Return a reply in which no key stands, should the service have repeated one."""
@@ -300,13 +309,28 @@ class ExchangeLog(Sequence[Exchange]):
             headers = {name: value.replace(key, REDACTED) for name, value in headers.items()}
         return replace(reply, content=content, headers=headers)
 
+    def _without_secrets(self, value: Any, keys: list[str]) -> Any:
+        """Return JSON with cookies and keys replaced; two different cookies can still be told apart."""
+        if isinstance(value, dict):
+            return {
+                name: self._cookie(one) if name in SECRET_FIELDS else self._without_secrets(one, keys)
+                for name, one in value.items()
+            }
+        if isinstance(value, list):
+            return [self._without_secrets(one, keys) for one in value]
+        return _without_keys(value, keys) if isinstance(value, str) else value
+
+    def _cookie(self, value: Any) -> str:
+        number = self._cookies.setdefault(json.dumps(value, sort_keys=True), len(self._cookies) + 1)
+        return REDACTED if number == 1 else f"{REDACTED[:-1]} {number}]"
+
     def _put(self, number: int, **changes: Any) -> None:
         with self._lock:
             self._exchanges[number - 1] = replace(self._exchanges[number - 1], **changes)
 
 
 def _asked_wait(reply: Reply, now: float) -> float | None:
-    """Return how many seconds a reply asks to wait; a time that has passed asks for nothing."""
+    """Return how many seconds a reply asks to wait; a time that has passed is no wait, and yet an answer."""
     text = reply.headers.get("retry-after")
     body = reply.json.get("retry_after") if isinstance(reply.json, dict) else None
     try:
@@ -314,21 +338,19 @@ def _asked_wait(reply: Reply, now: float) -> float | None:
     except (TypeError, ValueError):
         try:
             asked = parsedate_to_datetime(text or "").timestamp() - now
-        except ValueError:
+        except (ValueError, TypeError, IndexError, OverflowError):
             return None
-    return asked if 0 < asked < float("inf") else None
+    return max(asked, 0.0) if asked < float("inf") else None
 
 
-def _without_secrets(value: Any, keys: list[str]) -> Any:
-    """Return JSON with cookies and API keys replaced wherever they stand."""
-    if isinstance(value, dict):
-        return {
-            name: REDACTED if name in SECRET_FIELDS else _without_secrets(one, keys)
-            for name, one in value.items()
-        }
-    if isinstance(value, list):
-        return [_without_secrets(one, keys) for one in value]
-    if isinstance(value, str):
-        for key in keys:
-            value = value.replace(key, REDACTED)
-    return value
+def without_keys_in_url(target: str, keys: list[str]) -> str:
+    """Return path and query without keys: those in headers, and what a URL may hold in place of one."""
+    return _KEY_PARAMETER.sub(rf"\1{REDACTED}", _without_keys(target, keys))
+
+
+def _without_keys(text: str, keys: list[str]) -> str:
+    """Return text with keys replaced; a key too short to be one would take other words with it."""
+    for key in keys:
+        if len(key) >= SHORTEST_KEY:
+            text = text.replace(key, REDACTED)
+    return _KEY.sub(REDACTED, text)

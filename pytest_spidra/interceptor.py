@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from pytest_spidra import timeline
+from pytest_spidra.exchanges import without_keys_in_url
 from pytest_spidra.fake import endpoints
 from pytest_spidra.messages import Flight, Lost
 from pytest_spidra.scripts import ok
@@ -179,7 +180,7 @@ def _unknown(request: Request) -> str:
     rows = "\n".join(f"    {row.name:<13} {row.method:<6} {row.path}" for row in endpoints.ENDPOINTS)
     return "\n\n".join(
         [
-            f"No endpoint of the fake Spidra answers {request.method} {request.target}.",
+            f"No endpoint of the fake Spidra answers {request.method} {without_keys_in_url(request.target, request.keys)}.",
             f"The closest is {meant.name}: {meant.method} {meant.path}.",
             paragraph(
                 "Against the real API this is an error, or a call that the fake does not know: the test would "

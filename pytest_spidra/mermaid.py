@@ -23,7 +23,7 @@ def render(exchanges: Iterable[Exchange]) -> str:
         if first.waited:
             lines.append(f"    Note over C: waits {round(first.waited, 2):g} s")
         times = "" if len(run) == 1 else f" ({len(run)} times)"
-        asks = f"#{first.number} {_clean(words.request(first))}{times}"
+        asks = f"{first.number}. {_clean(words.request(first))}{times}"  # Mermaid takes "#" for a comment
         lines.append(f"    C-{'x' if first.answered is None else '>>'}S: {asks}")
         if first.scripted:
             lines.append(f"    Note over S: {_clean(words.deed(first))}")

@@ -11,6 +11,7 @@ A new rule is a class here and its name in `RULES`.
 from __future__ import annotations
 
 import json
+from bisect import bisect_left
 from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -44,6 +45,8 @@ LONGEST_WAIT = 30.0  # seconds of Retry-After that count; the official SDK waits
 SHORTEST_POLL = 1.0  # seconds between two looks at a running batch; Spidra's documentation says 2 to 5
 SHORTEST_BACKOFF = 0.1  # seconds
 RESENDS_AT_ONCE = 3
+PATIENT = 3  # waits as asked, in a row
+NO_RESULT: tuple[Any, ...] = (None, "", [], {})
 ROUNDING = 1e-6  # seconds
 
 
@@ -65,6 +68,7 @@ class BatchKnowledge:
     failed: int | None = None
     completed: int = 0
     look: Exchange | None = None
+    as_of: int = 0  # the exchange that told; a reply to an earlier request is stale
 
 
 @dataclass
@@ -76,28 +80,34 @@ class Knowledge:
 
     def learn(self, exchange: Exchange) -> None:
         """Take in what the client has just seen."""
-        body = exchange.seen_json
+        if exchange.endpoint == "batch.list":
+            for job in _dicts(_field(exchange, "jobs")):
+                self._look(self.batches[str(job.get("uuid"))], exchange, job)
         if exchange.batch_id is None:
             return
         batch = self.batches[exchange.batch_id]
         if exchange.endpoint == "batch.submit":
             batch.options = _options(exchange)
-        if exchange.failed or not isinstance(body, dict):
-            return
-        if exchange.endpoint == "batch.retry":
-            batch.status, batch.failed = "running", 0
-        elif exchange.endpoint == "batch.cancel":
-            batch.status = "cancelled"
-        elif exchange.endpoint == "batch.get":
-            self._look(batch, exchange, body)
+        elif exchange.endpoint == "batch.get" and looked(exchange):
+            self._look(batch, exchange, exchange.seen_json)
+        elif exchange.endpoint == "batch.retry" and not exchange.failed:
+            batch.status, batch.failed, batch.as_of = "running", 0, exchange.number
+        elif exchange.endpoint == "batch.cancel" and not exchange.failed:
+            batch.status, batch.as_of = "cancelled", exchange.number
+        elif exchange.endpoint == "batch.cancel" and _field(exchange, "code") == "ALREADY_TERMINAL":
+            batch.status = None  # it has ended, and the reply does not say how
 
     def _look(self, batch: BatchKnowledge, exchange: Exchange, body: dict[str, Any]) -> None:
-        batch.status, batch.failed, batch.look = body.get("status"), body.get("failedCount"), exchange
-        if batch.options is None or body.get("completedCount") == batch.completed:
+        if exchange.number < batch.as_of:
             return
-        batch.completed = body.get("completedCount") or 0
-        for item in body.get("items") or ():
-            if isinstance(item, dict) and item.get("status") == "completed":
+        status, count = body.get("status"), body.get("completedCount")
+        batch.status = status if isinstance(status, str) else None
+        batch.failed, batch.look, batch.as_of = body.get("failedCount"), exchange, exchange.number
+        if batch.options is None or "items" not in body or count == batch.completed:
+            return
+        batch.completed = count if isinstance(count, int) else 0
+        for item in _dicts(body["items"]):
+            if item.get("status") == "completed" and item.get("result") not in NO_RESULT:
                 self.completed.setdefault((str(item.get("url")), batch.options), exchange.number)
 
 
@@ -125,6 +135,10 @@ class Rule:
         accusation = self._accusations.setdefault(subject, Accusation(self.name, claim, []))
         accusation.numbers += [one.number for one in guilty if one.number not in accusation.numbers[-3:]]
 
+    def withdraw(self, subject: object) -> None:
+        """Take an accusation back: what came later shows the client innocent."""
+        self._accusations.pop(subject, None)
+
     @property
     def accusations(self) -> list[Accusation]:
         """What this rule has found."""
@@ -140,23 +154,30 @@ class DoubleSubmission(Rule):
 
     def __init__(self, *given: Any) -> None:
         super().__init__(*given)
-        self._unseen: dict[str, list[Exchange]] = defaultdict(list)
+        self._unseen: dict[str, dict[int, Exchange]] = defaultdict(dict)
+        self._lost: dict[str | None, Exchange] = {}
 
     def sent(self, exchange: Exchange) -> None:
         if exchange.endpoint != "batch.submit" or not _accepted(exchange):
             return
-        for first in self._unseen[exchange.identity]:
+        if lost := self._unseen.pop(exchange.identity, None):
+            first = lost[max(lost)]
             claim = (
                 f"The service accepted the same {_urls(exchange)} twice, in #{first.number} and "
                 f"#{exchange.number}; of #{first.number} the client saw {words.sight(first)}."
             )
-            self.accuse(first.number, claim, first, exchange)
+            self.accuse(exchange.identity, claim, *lost.values(), exchange)
 
     def seen(self, exchange: Exchange) -> None:
-        body = exchange.seen_json
-        told = not exchange.failed and isinstance(body, dict) and "batchId" in body
-        if exchange.endpoint == "batch.submit" and _accepted(exchange) and not told:
-            self._unseen[exchange.identity].append(exchange)
+        if exchange.endpoint == "batch.submit" and _accepted(exchange):
+            if not (looked(exchange) and _field(exchange, "batchId")):
+                self._unseen[exchange.identity][exchange.number] = exchange
+                self._lost[exchange.batch_id] = exchange
+        elif exchange.endpoint in {"batch.get", "batch.cancel"} and looked(exchange):
+            # The client has found the batch: to submit the same again is on purpose now.
+            found = self._lost.pop(exchange.batch_id, None)
+            if found:
+                self._unseen[found.identity].pop(found.number, None)
 
 
 class BlindResend(Rule):
@@ -169,6 +190,7 @@ class BlindResend(Rule):
     def __init__(self, *given: Any) -> None:
         super().__init__(*given)
         self._open: dict[str, Exchange] = {}
+        self._about: dict[str | None, list[str]] = defaultdict(list)
 
     def sent(self, exchange: Exchange) -> None:
         first = self._open.pop(exchange.identity, None)
@@ -182,12 +204,14 @@ class BlindResend(Rule):
     def seen(self, exchange: Exchange) -> None:
         if exchange.endpoint in {"batch.submit", "batch.retry"} and exchange.seen in FATE_UNKNOWN:
             self._open[exchange.identity] = exchange
-        elif exchange.endpoint in {"batch.get", "batch.list"} and not exchange.failed:
-            self._open = {
-                identity: first
-                for identity, first in self._open.items()
-                if first.endpoint == "batch.retry" and exchange.batch_id not in {None, first.batch_id}
-            }
+            self._about[exchange.batch_id].append(exchange.identity)
+        elif exchange.endpoint == "batch.list" and looked(exchange):
+            self._open.clear()
+            self._about.clear()
+        elif exchange.endpoint == "batch.get" and looked(exchange):
+            # It tells of this batch alone, and nothing of a submit that is lost.
+            for identity in self._about.pop(exchange.batch_id, ()):
+                self._open.pop(identity, None)
 
 
 class PaidAgain(Rule):
@@ -224,6 +248,9 @@ class ResubmittedUnfinished(Rule):
         self._batch_of: dict[str, str] = {}
 
     def sent(self, exchange: Exchange) -> None:
+        if exchange.endpoint in {"batch.get", "batch.cancel"}:
+            # The client still holds the first batch: it wants both, or ends the first.
+            self.withdraw(exchange.batch_id)
         if exchange.endpoint != "batch.submit" or not _accepted(exchange):
             return
         batch_id = self._batch_of.get(exchange.identity)
@@ -231,9 +258,9 @@ class ResubmittedUnfinished(Rule):
         if batch and batch.look and batch.status in {"pending", "running"}:
             claim = (
                 f"#{exchange.number} submits the same {_urls(exchange)} again while their batch, last seen in "
-                f"#{batch.look.number}, was {batch.status}."
+                f"#{batch.look.number}, was {batch.status}; the client never came back to it."
             )
-            self.accuse(exchange.number, claim, batch.look, exchange)
+            self.accuse(batch_id, claim, batch.look, exchange)
 
     def seen(self, exchange: Exchange) -> None:
         if exchange.endpoint == "batch.submit" and not exchange.failed and exchange.batch_id:
@@ -251,7 +278,7 @@ class RetryBeforeTerminal(Rule):
         batch = _retried(exchange, self.knowledge)
         if batch and batch.status in {"pending", "running"}:
             claim = f"{words.request(exchange)} (#{exchange.number}) was sent while the batch was last seen {batch.status}."
-            self.accuse(exchange.batch_id, claim, exchange)
+            self.accuse(exchange.batch_id, claim, *([batch.look] if batch.look else []), exchange)
 
 
 class NothingToRetry(Rule):
@@ -290,13 +317,17 @@ class RetryOfCancelled(Rule):
 
     def sent(self, exchange: Exchange) -> None:
         batch = _retried(exchange, self.knowledge)
-        if batch and batch.status == "cancelled":
+        if batch and batch.status == "cancelled" and not _accepted(exchange):
             claim = f"{words.request(exchange)} (#{exchange.number}) was sent although the batch was last seen cancelled."
             self.accuse(exchange.batch_id, claim, exchange)
 
 
 class RetryAfterIgnored(Rule):
-    """The client came back before the time that the service had asked for."""
+    """The client came back before the time that the service had asked for.
+
+    One that has waited as asked three times in a row does not ignore the service: when its own patience ends
+    then (the official SDK's does, and its polling goes on at its own pace), it is left alone.
+    """
 
     name = "retry-after-ignored"
     why = "The service asked for time; coming back early adds to its load and is likely to be refused again."
@@ -305,13 +336,16 @@ class RetryAfterIgnored(Rule):
     def __init__(self, *given: Any) -> None:
         super().__init__(*given)
         self._asked: dict[str, Exchange] = {}
+        self._respected: dict[str, int] = defaultdict(int)
 
     def sent(self, exchange: Exchange) -> None:
         first = self._asked.pop(exchange.identity, None)
         if first is None or first.asked_wait is None or first.seen_at is None:
             return
         waited = exchange.sent_at - first.seen_at
-        if waited < min(first.asked_wait, LONGEST_WAIT) - ROUNDING:
+        if waited >= min(first.asked_wait, LONGEST_WAIT) - ROUNDING:
+            self._respected[exchange.identity] += 1
+        elif self._respected[exchange.identity] < PATIENT:
             claim = (
                 f"{words.request(exchange)} was sent again (#{exchange.number}) {waited:.2f} s after #{first.number} "
                 f"had asked for {first.asked_wait:g} s."
@@ -321,6 +355,8 @@ class RetryAfterIgnored(Rule):
     def seen(self, exchange: Exchange) -> None:
         if exchange.failed and exchange.asked_wait is not None:
             self._asked[exchange.identity] = exchange
+        elif not exchange.failed:
+            self._respected.pop(exchange.identity, None)
 
 
 class PermanentErrorResent(Rule):
@@ -332,21 +368,25 @@ class PermanentErrorResent(Rule):
 
     def __init__(self, *given: Any) -> None:
         super().__init__(*given)
-        self._refused: dict[str, Exchange] = {}
+        self._refused: dict[tuple[str, frozenset[str]], Exchange] = {}
+        self._invalid: dict[tuple[str, frozenset[str]], Exchange] = {}
 
     def sent(self, exchange: Exchange) -> None:
-        first = self._refused.get(exchange.identity)
-        if not first or any(first.number <= change < exchange.number for change in self.changes):
-            return
-        if _keys(first) == _keys(exchange):
+        same = exchange.identity, _keys(exchange)
+        first = self._refused.get(same) or self._invalid.get(same)
+        if first and bisect_left(self.changes, first.number) == bisect_left(self.changes, exchange.number):
             claim = f"{words.request(exchange)} was sent again (#{exchange.number}) after {words.sight(first)} (#{first.number})."
             self.accuse(exchange.identity, claim, first, exchange)
 
     def seen(self, exchange: Exchange) -> None:
-        code = exchange.seen_json.get("code") if isinstance(exchange.seen_json, dict) else None
-        if exchange.seen in PERMANENT and code != "QUEUE_UNAVAILABLE":
-            self._refused[exchange.identity] = exchange
+        if permanent(exchange):
+            # Of a submit that is no JSON the log does not hold enough to tell two of them apart.
+            if exchange.endpoint != "batch.submit" or exchange.request_json is not None:
+                valid = exchange.seen != 422 or exchange.endpoint != "batch.submit"
+                refused = self._refused if valid else self._invalid
+                refused[exchange.identity, _keys(exchange)] = exchange
         elif not exchange.failed:
+            # Whatever worked may have changed what the others were refused for; no body becomes valid by it.
             self._refused.clear()
 
 
@@ -361,32 +401,49 @@ class PollAfterTerminal(Rule):
         super().__init__(*given)
         self._ended: dict[str, Exchange] = {}
         self._looks: dict[str, list[Exchange]] = defaultdict(list)
+        self._retried: dict[str, int] = {}
 
     def sent(self, exchange: Exchange) -> None:
         batch_id = exchange.batch_id
         if batch_id is None:
             return
         if exchange.endpoint == "batch.retry":
-            self._ended.pop(batch_id, None)
-            self._looks.pop(batch_id, None)
+            self._retried[batch_id] = exchange.number
+            self._forget(batch_id)
         elif exchange.endpoint == "batch.get" and batch_id in self._ended:
             looks = self._looks[batch_id]
-            if looks and looks[-1].failed:
+            if looks and looks[-1].seen is not None and not looked(looks[-1]):
                 looks.pop()
             looks.append(exchange)
             if len(looks) > 1:
                 ended = self._ended[batch_id]
                 claim = (
                     f"{words.request(exchange)} was sent more than once after #{ended.number} had shown the batch "
-                    f"{self.knowledge.batches[batch_id].status}."
+                    f"{_field(ended, 'status')}."
                 )
-                self.accuse((batch_id, ended.number), claim, exchange)
+                self.accuse((batch_id, ended.number), claim, *(looks if len(looks) == 2 else [exchange]))
 
     def seen(self, exchange: Exchange) -> None:
-        body = exchange.seen_json
-        looked = exchange.endpoint == "batch.get" and not exchange.failed and isinstance(body, dict)
-        if looked and exchange.batch_id and body.get("status") in TERMINAL:
-            self._ended.setdefault(exchange.batch_id, exchange)
+        batch_id = exchange.batch_id
+        if exchange.endpoint != "batch.get" or batch_id is None or not looked(exchange):
+            return
+        if exchange.number < self._retried.get(batch_id, 0):
+            return  # it shows the batch as it was before the retry
+        ended = _field(exchange, "status") in tuple(TERMINAL)
+        if not ended or (batch_id not in self._ended and self._at_work(exchange)):
+            self._forget(batch_id)
+        else:
+            self._ended.setdefault(batch_id, exchange)
+
+    @staticmethod
+    def _at_work(exchange: Exchange) -> bool:
+        """Whether an item is: what was in work when a batch was cancelled goes on, and is worth waiting for."""
+        items = _dicts(_field(exchange, "items"))
+        return any(item.get("status") in ("pending", "running") for item in items)
+
+    def _forget(self, batch_id: str) -> None:
+        self._ended.pop(batch_id, None)
+        self._looks.pop(batch_id, None)
 
 
 class BusyPolling(Rule):
@@ -397,21 +454,31 @@ class BusyPolling(Rule):
     fix = "Wait 2 to 5 seconds between two looks, as Spidra's documentation says."
     exact_waits_only = True
 
+    def __init__(self, *given: Any) -> None:
+        super().__init__(*given)
+        self._looks: dict[str, Exchange] = {}
+
     def sent(self, exchange: Exchange) -> None:
-        if exchange.endpoint != "batch.get" or exchange.batch_id is None:
+        if exchange.batch_id is None or exchange.endpoint == "batch.submit":
             return
-        batch = self.knowledge.batches.get(exchange.batch_id)
-        if not batch or not batch.look or batch.status not in {"pending", "running"}:
+        if exchange.endpoint != "batch.get":
+            self._looks.pop(exchange.batch_id, None)  # to see what came of a cancel or a retry is no hurry
             return
-        apart = exchange.sent_at - batch.look.sent_at
-        # After a retry the batch runs again, and the last look was at what had ended.
-        shown = batch.look.seen_json.get("status")
-        if shown not in TERMINAL and apart < SHORTEST_POLL - ROUNDING:
+        look = self._looks.get(exchange.batch_id)
+        if look and exchange.sent_at - look.sent_at < SHORTEST_POLL - ROUNDING:
             claim = (
-                f"{words.request(exchange)} (#{exchange.number}) came {apart:.2f} s after #{batch.look.number}, "
-                f"which had shown the batch {shown}."
+                f"{words.request(exchange)} (#{exchange.number}) came {exchange.sent_at - look.sent_at:.2f} s after "
+                f"#{look.number}, which had shown the batch {_field(look, 'status')}."
             )
-            self.accuse(exchange.batch_id, claim, batch.look, exchange)
+            self.accuse(exchange.batch_id, claim, look, exchange)
+
+    def seen(self, exchange: Exchange) -> None:
+        if exchange.endpoint != "batch.get" or exchange.batch_id is None or not looked(exchange):
+            return
+        if _field(exchange, "status") in ("pending", "running"):
+            self._looks[exchange.batch_id] = exchange
+        else:
+            self._looks.pop(exchange.batch_id, None)
 
 
 class NoBackoff(Rule):
@@ -444,7 +511,7 @@ class NoBackoff(Rule):
 
     def seen(self, exchange: Exchange) -> None:
         # An error that asks for time, or that will not go away, is another rule's.
-        if exchange.failed and exchange.asked_wait is None and exchange.seen not in PERMANENT:
+        if exchange.failed and exchange.asked_wait is None and not permanent(exchange):
             self._failed[exchange.identity] = exchange
 
 
@@ -456,7 +523,8 @@ class MissingKey(Rule):
     fix = "Send the header x-api-key, or Authorization: Bearer, with every request."
 
     def sent(self, exchange: Exchange) -> None:
-        if not _keys(exchange):
+        # A route of the user's own may be open to all.
+        if not _keys(exchange) and (exchange.endpoint or exchange.answered == 401):
             claim = (
                 f"{words.request(exchange)} (#{exchange.number}) has neither x-api-key nor a bearer token."
             )
@@ -513,7 +581,7 @@ def judge(log: ExchangeLog, names: Collection[str] | None = None) -> list[Accusa
     ]
     landed: dict[int | None, list[Exchange]] = defaultdict(list)
     exchanges = list(log)
-    for exchange in exchanges:
+    for exchange in sorted(exchanges, key=lambda one: one.seen_at or 0.0):
         landed[exchange.known].append(exchange)
     for exchange in exchanges:
         for rule in rules:
@@ -523,6 +591,21 @@ def judge(log: ExchangeLog, names: Collection[str] | None = None) -> list[Accusa
                 rule.seen(one)
             knowledge.learn(one)
     return [accusation for rule in rules for accusation in rule.accusations]
+
+
+def looked(exchange: Exchange) -> bool:
+    """Whether a reply told the client anything: no error, and a body that it could read."""
+    return not exchange.failed and isinstance(exchange.seen_json, dict)
+
+
+def _field(exchange: Exchange, name: str) -> Any:
+    """Return a field of the body that the client saw, None when there is none."""
+    return exchange.seen_json.get(name) if isinstance(exchange.seen_json, dict) else None
+
+
+def _dicts(value: Any) -> list[dict[str, Any]]:
+    """Return the objects in a list; a reply of a user's own route may hold anything."""
+    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
 
 
 def _options(exchange: Exchange) -> str:
@@ -548,6 +631,12 @@ def _retried(exchange: Exchange, knowledge: Knowledge) -> BatchKnowledge | None:
     return knowledge.batches.get(exchange.batch_id)
 
 
-def _keys(exchange: Exchange) -> set[str]:
+def permanent(exchange: Exchange) -> bool:
+    """Whether the client saw an error that will not go away by itself: one that asks for time may."""
+    queue_down = _field(exchange, "code") == "QUEUE_UNAVAILABLE"
+    return exchange.seen in PERMANENT and not queue_down and exchange.asked_wait is None
+
+
+def _keys(exchange: Exchange) -> frozenset[str]:
     """Return which keys a request carries, each under the name that the log gives it."""
-    return {value for value in exchange.headers.values() if value.startswith("[key ")}
+    return frozenset(value for value in exchange.headers.values() if value.startswith("[key "))

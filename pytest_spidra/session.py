@@ -20,7 +20,7 @@ from pytest_spidra.mock import SpidraMock
 from pytest_spidra.rules import judge
 from pytest_spidra.scripts import Scripts
 from pytest_spidra.upstreams import FakeUpstream
-from pytest_spidra.verdicts import accused, paragraph
+from pytest_spidra.verdicts import accused, charges, paragraph
 from pytest_spidra.virtual_time.clock import VirtualClock
 
 if TYPE_CHECKING:
@@ -131,9 +131,10 @@ class Session:
 
     @property
     def timeline(self) -> str:
-        """The exchanges, guilty ones marked; empty when there were none."""
+        """The exchanges, guilty ones marked, and what they are guilty of; empty when there were none."""
         guilty = {number for accusation in self.accusations for number in accusation.numbers}
-        return timeline.render(self._log, guilty) if self._log else ""
+        parts = [timeline.render(self._log, guilty), charges(self.accusations)] if self._log else []
+        return "\n\n".join(part for part in parts if part)
 
     @property
     def rules(self) -> str:

@@ -41,15 +41,23 @@ def render(exchanges: Iterable[Exchange], guilty: Collection[int] = (), most: in
 
 
 def _parted(run: list[Exchange], guilty: Collection[int]) -> list[list[Exchange]]:
-    """Part a run where guilt begins or ends."""
+    """Part a run where guilt begins or ends, and where the pace changes: a backoff is told wait by wait."""
     parts: list[list[Exchange]] = []
     for exchange in run:
-        before = parts[-1][-1] if parts else None
-        if before and (before.number in guilty) == (exchange.number in guilty):
-            parts[-1].append(exchange)
+        part = parts[-1] if parts else []
+        if part and (part[-1].number in guilty) == (exchange.number in guilty) and _in_step(part, exchange):
+            part.append(exchange)
         else:
             parts.append([exchange])
     return parts
+
+
+def _in_step(part: list[Exchange], exchange: Exchange) -> bool:
+    """Whether an exchange keeps the pace of those before; a first look without a wait has none yet."""
+    last = part[-1]
+    if len(part) == 1 and not last.waited and not last.failed:
+        return True
+    return f"{last.waited or 0:.2f}" == f"{exchange.waited or 0:.2f}"
 
 
 def _entry(run: list[Exchange], asked: dict[str, float], guilty: Collection[int]) -> str:
@@ -57,12 +65,13 @@ def _entry(run: list[Exchange], asked: dict[str, float], guilty: Collection[int]
     mark = ">" if first.number in guilty else " "
     number = f"#{first.number}" if len(run) == 1 else f"#{first.number}-{last.number}"
     wait, by = "", ""
-    if first.waited:
-        due = asked.pop(first.identity, None)
-        by = "asked" if due is not None and first.sent_at >= due - 1e-6 else "own"
-        wait = f"+{first.waited:.2f}"
+    paced = first if first.waited or len(run) == 1 else run[1]
+    due = asked.pop(first.identity, None)
+    if paced.waited:
+        by = "asked" if due is not None and paced.sent_at >= due - 1e-6 else "own"
+        wait = f"+{paced.waited:.2f}"
     for exchange in run:
-        if exchange.asked_wait is not None and exchange.seen_at is not None:
+        if exchange.asked_wait and exchange.seen_at is not None:
             asked[exchange.identity] = exchange.seen_at + min(exchange.asked_wait, 30.0)
     asks, sight = words.request(first), words.sight(first)
     lines = [f"{mark}{number:>8} {first.sent_at:>8.2f} {wait:>7} {by:<5} {asks:<15} {sight}"]

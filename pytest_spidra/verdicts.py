@@ -48,18 +48,25 @@ def verdict(
 
 
 def accused(accusations: Sequence[Accusation], exchanges: Iterable[Exchange]) -> str:
-    """Return what the rules found, as one message."""
-    parts = []
+    """Return what the rules found, as one message: the claims of each rule, then why and how to fix it."""
+    claims: dict[str, list[str]] = {}
     for accusation in accusations:
-        rule = RULES[accusation.rule]
-        parts += [
-            paragraph(f"{accusation.rule}: {accusation.claim}"),
-            f"{paragraph(rule.why, '  ')}\n{paragraph(f'To fix it: {rule.fix}', '  ')}",
-        ]
+        claims.setdefault(accusation.rule, []).append(accusation.claim)
+    parts = []
+    for name, several in claims.items():
+        rule = RULES[name]
+        fix = f"To fix it, {rule.fix[0].lower()}{rule.fix[1:]}"
+        parts += [paragraph(f"{name}: {claim}") for claim in several]
+        parts.append(f"{paragraph(rule.why, '  ')}\n{paragraph(fix, '  ')}")
     guilty = {number for accusation in accusations for number in accusation.numbers}
-    names = ", ".join(dict.fromkeys(accusation.rule for accusation in accusations))
+    other = next((name for name in RULES if name not in claims), "")
     allow = (
-        f'To allow it, mark the test @pytest.mark.spidra(rules="off"), or name the rules that are to judge '
-        f"it: rules=[…] without {names}."
+        f'To allow it, mark the test @pytest.mark.spidra(rules="off"). To keep other rules, name them: '
+        f'rules=["{other}", …].'
     )
     return "\n\n".join([*parts, timeline.render(exchanges, guilty), paragraph(allow)])
+
+
+def charges(accusations: Sequence[Accusation]) -> str:
+    """Return the bare claims, a paragraph each: the legend of a marked timeline."""
+    return "\n".join(paragraph(f"> {accusation.rule}: {accusation.claim}") for accusation in accusations)

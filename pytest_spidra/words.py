@@ -18,7 +18,8 @@ def request(exchange: Exchange) -> str:
         urls = urls_of(exchange)
         return f"submit {len(urls)} URL{'' if len(urls) == 1 else 's'}"
     if word and exchange.batch_id:
-        return f"{word} {exchange.batch_id[:8]}"
+        # The first part of a UUID tells batches apart; anything else ("undefined") is a finding.
+        return f"{word} {exchange.batch_id.partition('-')[0] or exchange.batch_id}"
     return word or f"{exchange.method} {exchange.path}"
 
 
@@ -50,7 +51,7 @@ def _gist(body: Any) -> str:
         return str(body.get("code") or "")
     if "retriedCount" in body:
         return f"{body['retriedCount']} queued"
-    if "jobs" in body:
+    if isinstance(body.get("jobs"), list):
         return f"{len(body['jobs'])} batches"
     return str(body.get("status") or "")
 

@@ -521,7 +521,7 @@ FAILS = {
             "\n"
             "  The answer will be the same: the loop wastes its rounds and the\n"
             "  request quota, or never ends.\n"
-            "  To fix it: Stop on 400, 401, 402, 403, 404, 409 and 422 and report the\n"
+            "  To fix it, stop on 400, 401, 402, 403, 404, 409 and 422 and report the\n"
             "  error; retry 429, 502, 503 and 504.\n"
             "\n"
             f"{HEADING}"
@@ -529,8 +529,8 @@ FAILS = {
             "          scripted http_error(422); the service never saw it\n"
             ">      #2     1.00   +1.00 own   submit 2 URLs   202 queued\n"
             "\n"
-            'To allow it, mark the test @pytest.mark.spidra(rules="off"), or name the\n'
-            "rules that are to judge it: rules=[…] without permanent-error-resent."
+            'To allow it, mark the test @pytest.mark.spidra(rules="off"). To keep\n'
+            'other rules, name them: rules=["double-submission", …].'
         ),
     ),
 }

@@ -47,7 +47,7 @@ RIGHT = [
         for value in ("accept", 400, 599, Reply(409))
     ],
     *[("concurrency", value) for value in (None, 1, 5)],
-    *[("outputs", value) for value in ([], ["json"], {"json", "text"})],
+    *[("outputs", value) for value in ([], ["json"], {"json"})],
     *[("schema_warnings", value) for value in ([], ["A warning."])],
     *[("refuse_unknown_fields", value) for value in (True, False)],
     *[("timestamps", value) for value in ("seconds", "milliseconds")],

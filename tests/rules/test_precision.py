@@ -12,7 +12,7 @@ import pytest
 import spidra
 from clients import SUBMIT, TERMINAL
 
-from pytest_spidra import completed, failed, http_error, ok, reply_lost, request_lost, service_busy, stuck
+from pytest_spidra import completed, failed, http_error, ok, reply_lost, request_lost, service_busy
 from pytest_spidra.rules import RULES, judge
 
 URLS = ["https://shop.example/1", "https://shop.example/2"]
@@ -92,21 +92,6 @@ async def test_requests_under_way_repeat_nothing(spidra_mock, accused):
     assert accused() == []
 
 
-async def test_two_watchers_of_one_batch(spidra_mock, accused):
-    """Every two seconds each, half a second apart."""
-    spidra_mock.batch.outcomes({URLS[0]: completed(after_seconds=20)})
-    async with clients.in_async(spidra_mock) as client:
-        batch_id = (await client.post(SUBMIT, json={"urls": URLS})).json()["batchId"]
-
-        async def watch(delay):
-            await asyncio.sleep(delay)
-            while (await client.get(f"{SUBMIT}/{batch_id}")).json()["status"] not in TERMINAL:
-                await asyncio.sleep(2)
-
-        await asyncio.gather(watch(0), watch(0.5))
-    assert accused() == []
-
-
 async def test_a_look_under_way_while_the_retry_is_sent(spidra_mock, accused):
     """Its reply shows the batch as it was, and the client polls on as it should."""
     spidra_mock.batch.outcomes({URLS[0]: [failed(after_polls=0), completed(after_polls=4)]})
@@ -170,18 +155,6 @@ def test_the_end_of_a_cancelled_batch_is_worth_waiting_for(client, spidra_mock, 
     while any(item["status"] == "running" for item in client.get(path).json()["items"]):
         time.sleep(3)
     assert spidra_mock.credits.charged > 0
-    assert accused() == []
-
-
-def test_one_last_look_before_a_cancel(spidra_mock, accused):
-    """The SDK's own words at its timeout: check it again or cancel it."""
-    spidra_mock.batch.outcomes(dict.fromkeys(URLS, stuck()))
-    client = clients.sdk(spidra_mock)
-    queued = client.start_batch_scrape(URLS)
-    with pytest.raises(spidra.SpidraTimeoutError):
-        list(client.watch_batch(queued.batch_id, timeout=9))
-    assert client.get_batch_scrape(queued.batch_id).status == "running"
-    client.cancel_batch_scrape(queued.batch_id)
     assert accused() == []
 
 
@@ -478,8 +451,26 @@ def test_a_look_at_another_batch_is_no_look(client, spidra_mock, submit, accused
     assert accused() == ["blind-resend"]
 
 
-def test_the_sdk_polls_early_once_its_own_retries_are_used_up(spidra_mock, accused):
-    """Its waiting forgets the hint after four refusals: the fifth request comes after 5 s, not 30. True, so said."""
+def test_patience_that_ends_after_three_waits_is_no_contempt(spidra_mock, accused):
+    """The SDK forgets the hint after four refusals and polls again after 5 s, having waited 30 s three times."""
     spidra_mock.batch.get.script(*[service_busy()] * 6)
     clients.sdk(spidra_mock).batch_scrape(URLS)
+    assert accused() == []
+
+
+def test_patience_that_ends_after_two_waits_is_accused(client, spidra_mock, accused):
+    spidra_mock.batch.list.script(*[service_busy(10)] * 3)
+    for wait in (10, 10, 2):
+        client.get(SUBMIT)
+        time.sleep(wait)
+    client.get(SUBMIT)
     assert accused() == ["retry-after-ignored"]
+
+
+def test_two_looks_within_a_second_are_enough(client, spidra_mock, submit, accused):
+    """A loop without a pause sees the end at its second look when the pages are quick."""
+    path = f"{SUBMIT}/{submit(*URLS).json()['batchId']}"
+    client.get(path)
+    time.sleep(0.99)
+    assert client.get(path).json()["status"] == "completed"
+    assert accused() == ["busy-polling"]
