@@ -34,6 +34,12 @@ NAMES = ("sleep", "time", "time_ns", "monotonic", "monotonic_ns")
 REAL = {name: (getattr(time, name),) for name in NAMES}
 
 
+untraced = pytest.mark.skipif(
+    sys.gettrace() is not None,
+    reason="a tracer (coverage's) keeps something of every thread that it has seen",
+)
+
+
 def patched_names() -> dict[str, int]:
     """Return the identity of everything a clock may replace, wherever it is known."""
     wanted = {id(real[0]) for real in REAL.values()} | {id(f) for f in virtual_time._STAND_INS}
@@ -235,6 +241,7 @@ def test_the_functions_can_be_pickled(clock: VirtualClock) -> None:
 
 
 @pytest.mark.usefixtures("nothing_changes")
+@untraced
 def test_a_thousand_runs_leave_nothing_behind() -> None:
     """No thread, no object, no name more than before."""
 
@@ -260,6 +267,7 @@ def test_a_thousand_runs_leave_nothing_behind() -> None:
     loop.close()
 
 
+@untraced
 def test_a_stopped_clock_can_be_collected() -> None:
     """Nothing in the process keeps it."""
     clock = VirtualClock()
