@@ -506,8 +506,8 @@ class VirtualClock:
         for ident, waiter in list(self._waiters.items()):
             if waiter.live or (ident != me and self._is_over(waiter)):
                 return -1
-            # Alone, this thread has just looked for itself.
-            if (others or ident != me) and not waiter.is_asleep(self._quiet_since):
+            # Also alone: a thread that has just ended may have left a message for this loop.
+            if (others or ident != me or waiter.asks_alone) and not waiter.is_asleep(self._quiet_since):
                 return -1
         return others
 

@@ -19,6 +19,8 @@ class LoopWaiter(Waiter):
 
     __slots__ = ("loop",)
 
+    asks_alone = True
+
     def __init__(self, loop: Any, selector: Any) -> None:
         super().__init__()
         self.loop = loop

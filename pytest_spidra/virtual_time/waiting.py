@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import ClassVar
 
 from pytest_spidra.virtual_time.real_time import REAL
 
@@ -24,6 +25,9 @@ class Waiter:
     """A thread waiting for a virtual moment."""
 
     __slots__ = ("deadline", "live", "patience")
+
+    asks_alone: ClassVar[bool] = False
+    """Whether `is_asleep` has to be asked of a waiter in the only thread, too."""
 
     def __init__(self, deadline: int | None = None, patience: int | None = None) -> None:
         """Wait until this virtual moment, at most until that real one; both in microseconds."""

@@ -6,6 +6,7 @@ import asyncio
 import contextvars
 import queue
 import socket
+import sys
 import threading
 import time
 from concurrent.futures import (
@@ -217,6 +218,25 @@ def test_closing_a_loop_with_a_default_executor_costs_nothing(clock: VirtualCloc
     for _ in range(20):
         asyncio.run(asyncio.to_thread(int))
     assert clock.elapsed == 0
+
+
+def test_a_message_of_a_thread_that_has_just_ended_comes_before_a_jump() -> None:
+    """It may be left after the loop looked for it, and before the clock counts the threads."""
+    loop = asyncio.new_event_loop()
+    done = asyncio.Event()
+    look = loop._selector.select  # type: ignore[attr-defined]
+
+    def look_and_be_left_a_message(timeout: float | None) -> object:
+        events = look(timeout)
+        if sys._getframe(2).f_code.co_name == "_select" and not done.is_set():
+            loop.call_soon_threadsafe(done.set)
+        return events
+
+    loop._selector.select = look_and_be_left_a_message  # type: ignore[attr-defined]
+    with VirtualClock() as clock:
+        loop.run_until_complete(asyncio.wait_for(done.wait(), 300))
+        assert clock.elapsed == 0
+    loop.close()
 
 
 def test_a_worker_told_to_end_does_not_count_as_idle() -> None:
