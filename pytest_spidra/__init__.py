@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pytest_spidra.batches import Batch
-    from pytest_spidra.exchanges import Call, Exchange, ExchangeLog
+    from pytest_spidra.exchanges import Call, Exchange
     from pytest_spidra.factory import BatchFactory
     from pytest_spidra.fake.account import Account, Ledger, RateLimit
     from pytest_spidra.fake.outcomes import Outcome, completed, failed, stuck
+    from pytest_spidra.log import ExchangeLog
     from pytest_spidra.messages import Reply
     from pytest_spidra.mock import SpidraApi, SpidraMock
     from pytest_spidra.plugin import RuleWarning
@@ -40,7 +41,7 @@ _HOMES = {
     "BatchFactory": "factory",
     "Call": "exchanges",
     "Exchange": "exchanges",
-    "ExchangeLog": "exchanges",
+    "ExchangeLog": "log",
     "Ledger": "fake.account",
     "Outcome": "fake.outcomes",
     "RateLimit": "fake.account",

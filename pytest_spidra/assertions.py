@@ -17,7 +17,8 @@ from pytest_spidra.verdicts import accused, verdict
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from pytest_spidra.exchanges import Call, Exchange, ExchangeLog
+    from pytest_spidra.exchanges import Call, Exchange
+    from pytest_spidra.log import ExchangeLog
 
 ROUNDING = 1e-6  # seconds
 

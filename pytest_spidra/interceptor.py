@@ -17,15 +17,15 @@ from urllib.parse import urlsplit
 import pytest
 
 from pytest_spidra import timeline
-from pytest_spidra.exchanges import without_keys_in_url
 from pytest_spidra.fake import endpoints
 from pytest_spidra.messages import Flight, Lost
+from pytest_spidra.redaction import without_keys_in_url
 from pytest_spidra.scripts import ok
 from pytest_spidra.verdicts import paragraph
 
 if TYPE_CHECKING:
     from pytest_spidra.clock import Clock
-    from pytest_spidra.exchanges import ExchangeLog
+    from pytest_spidra.log import ExchangeLog
     from pytest_spidra.messages import Reply, Request
     from pytest_spidra.scripts import Scripts, Step
     from pytest_spidra.upstreams import Upstream

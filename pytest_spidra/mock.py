@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     import respx
 
     from pytest_spidra.clock import Clock
-    from pytest_spidra.exchanges import ExchangeLog
     from pytest_spidra.fake.account import Account, Ledger
     from pytest_spidra.fake.batch import BatchState
     from pytest_spidra.fake.service import Service
+    from pytest_spidra.log import ExchangeLog
     from pytest_spidra.scripts import Scripts
     from pytest_spidra.upstreams import FakeUpstream
 

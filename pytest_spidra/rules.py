@@ -17,12 +17,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pytest_spidra import words
-from pytest_spidra.exchanges import REDACTED
+from pytest_spidra.redaction import REDACTED
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
-    from pytest_spidra.exchanges import Exchange, ExchangeLog
+    from pytest_spidra.exchanges import Exchange
+    from pytest_spidra.log import ExchangeLog
 
 TERMINAL = frozenset({"completed", "failed", "cancelled"})
 

@@ -12,10 +12,10 @@ from pytest_spidra import timeline, words
 from pytest_spidra.clients import httpx as httpx_client
 from pytest_spidra.clients import wall
 from pytest_spidra.clock import Clock, RealClock
-from pytest_spidra.exchanges import ExchangeLog
 from pytest_spidra.factory import BatchFactory
 from pytest_spidra.fake.service import Service
 from pytest_spidra.interceptor import Interceptor
+from pytest_spidra.log import ExchangeLog
 from pytest_spidra.mock import SpidraMock
 from pytest_spidra.rules import judge
 from pytest_spidra.scripts import Scripts

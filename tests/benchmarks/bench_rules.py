@@ -9,7 +9,8 @@ from __future__ import annotations
 import sys
 import time
 
-from pytest_spidra.exchanges import Exchange, ExchangeLog
+from pytest_spidra.exchanges import Exchange
+from pytest_spidra.log import ExchangeLog
 from pytest_spidra.rules import judge
 
 SIZES = (5_000, 10_000, 20_000)
