@@ -53,6 +53,7 @@ def id_of(batch: Batch | str) -> str:
     Raises:
         TypeError: `batch` is neither a `Batch` nor an id.
     """
+    __tracebackhide__ = True
     if isinstance(batch, Batch):
         return batch.id
     if isinstance(batch, str):

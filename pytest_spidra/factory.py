@@ -62,6 +62,7 @@ class BatchFactory:
 
             TypeError: An outcome that is none.
         """
+        __tracebackhide__ = True
         mapping = checked_outcomes(urls) if isinstance(urls, Mapping) else {}
         listed = _urls(urls)
         if status not in STATUSES:
@@ -101,6 +102,7 @@ class BatchFactory:
 
 
 def _urls(urls: object) -> list[str]:
+    __tracebackhide__ = True
     if type(urls) is int:
         return [f"https://example.com/{number}" for number in range(1, urls + 1)]
     if isinstance(urls, Iterable) and not isinstance(urls, str | bytes):
@@ -111,6 +113,7 @@ def _urls(urls: object) -> list[str]:
 
 def _check_status(status: str, outcomes: Mapping[str, Sequence[Outcome]]) -> None:
     """Refuse outcomes with which no batch is found in `status`."""
+    __tracebackhide__ = True
     first = {url: several[0] for url, several in outcomes.items()}
     for url, outcome in first.items():
         if status in FINISHED and outcome.ending == "stuck":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from email.utils import parsedate_to_datetime
@@ -66,6 +67,7 @@ class ExchangeLog(Sequence[Exchange]):
         Raises:
             ValueError: No such endpoint.
         """
+        __tracebackhide__ = True
         if endpoint is not None:
             check_name(endpoint)
         found: list[list[Exchange]] = []
@@ -117,6 +119,7 @@ class ExchangeLog(Sequence[Exchange]):
                 Exchange(
                     number=number,
                     sent_at=sent_at,
+                    sent_real=time.perf_counter(),
                     endpoint=endpoint,
                     method=request.method,
                     path=without_keys_in_url(request.target, request.keys),
@@ -153,7 +156,7 @@ class ExchangeLog(Sequence[Exchange]):
                 "seen_headers": dict(seen.headers),
                 "asked_wait": _asked_wait(seen, self.began_at / MICROSECONDS + at),
             }
-        self._put(number, seen_at=at, known=len(self._exchanges), **changes)
+        self._put(number, seen_at=at, seen_real=time.perf_counter(), known=len(self._exchanges), **changes)
         exchange = self._exchanges[number - 1]
         self._last_seen[exchange.batch_id] = at
         if exchange.endpoint == "batch.submit":

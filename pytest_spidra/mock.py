@@ -50,10 +50,12 @@ class EndpointScript:
 
             ValueError: No step at all, or a status that is no error.
         """
+        __tracebackhide__ = True
         if not steps:
             msg = f"{self._endpoint}.script(…) takes at least one step"
             raise ValueError(msg)
-        self._script(batch).steps.extend([step_of(step) for step in steps])
+        checked = list(map(step_of, steps))
+        self._script(batch).steps.extend(checked)
         return self
 
     def always(self, step: Step | int, *, batch: Batch | str | None = None) -> EndpointScript:
@@ -69,10 +71,12 @@ class EndpointScript:
 
             ValueError: A status that is no error.
         """
+        __tracebackhide__ = True
         self._script(batch).forever = step_of(step)
         return self
 
     def _script(self, batch: Batch | str | None) -> Any:
+        __tracebackhide__ = True
         if batch is not None and self._endpoint in {"batch.submit", "batch.list"}:
             msg = f"{self._endpoint} concerns no single batch: leave out batch=…"
             raise ValueError(msg)
@@ -93,6 +97,7 @@ class BatchEndpoints:
         self.retry = EndpointScript("batch.retry", scripts)
 
     def __getattr__(self, name: str) -> Any:
+        __tracebackhide__ = True
         words = [name for name in dir(self) if not name.startswith("_")]
         meant = difflib.get_close_matches(name, words, 1, 0.5)
         hint = f" Did you mean {meant[0]!r}?" if meant else ""
@@ -129,6 +134,7 @@ class FakeBatchEndpoints(BatchEndpoints):
 
             ValueError: A URL that `batch` does not have, no batch of that id, or an empty list.
         """
+        __tracebackhide__ = True
         checked = checked_outcomes(outcomes)
         if batch is None:
             self._service.script_outcomes(checked)
@@ -172,6 +178,7 @@ class FakeBatchEndpoints(BatchEndpoints):
         Raises:
             ValueError: Another status, a negative number.
         """
+        __tracebackhide__ = True
         self._service.script_end(
             batch_end(status, after_polls=after_polls, after_seconds=after_seconds, unfinished=unfinished)
         )
@@ -322,6 +329,7 @@ def checked_outcomes(outcomes: object) -> dict[str, list[Outcome]]:
 
         ValueError: An empty list.
     """
+    __tracebackhide__ = True
     if not hasattr(outcomes, "items"):
         msg = f"outcomes are given as {{url: outcome}} or {{url: [outcome, …]}}, not {outcomes!r}"
         raise TypeError(msg)

@@ -84,11 +84,14 @@ def spidra_mock(request: pytest.FixtureRequest) -> Iterator[SpidraMock]:
     """
     from pytest_spidra.session import Session  # noqa: PLC0415 - imports httpx, which pytest's start must not
 
+    wrong = ""
     try:
         session = Session(_settings(request))
         opened = session.open()
     except (pytest.UsageError, RuntimeError) as error:
-        pytest.fail(f"spidra_mock cannot start: {error}", pytrace=False)
+        wrong = f"spidra_mock cannot start: {error}"
+    if wrong:  # out of the handler, or pytest would show the error twice
+        pytest.fail(wrong, pytrace=False)
     with opened:
         request.node.stash[SESSION] = session
         yield session.mock
@@ -125,21 +128,24 @@ def pytest_fixture_setup(request: pytest.FixtureRequest) -> Generator[None, Any,
 @pytest.hookimpl(wrapper=True, trylast=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
     """Have the last word on a test that used the plugin, while it can still fail as a test."""
-    session = item.stash.get(SESSION, None)
-    if session is None:
-        return (yield)
-    session.to_front()
+    if session := item.stash.get(SESSION, None):
+        session.to_front()
     try:
         result = yield
     except BaseException as error:
+        session = item.stash.get(SESSION, None)
         hidden = isinstance(error, pytest.skip.Exception) or (
             isinstance(error, BaseExceptionGroup) and error.subgroup(pytest.fail.Exception)
         )
-        if hidden and session.failures:
+        if hidden and session and session.failures:
             raise pytest.fail.Exception("\n\n".join(session.failures), pytrace=False) from None
         raise
     finally:
-        item.stash[TOLD] = len(session.failures)
+        # The test itself may have asked for the fixture: request.getfixturevalue("spidra_mock").
+        if session := item.stash.get(SESSION, None):
+            item.stash[TOLD] = len(session.failures)
+    if session is None:
+        return result
     if reason := session.last_word():
         raise pytest.fail.Exception(reason, pytrace=False)
     if verdict := session.verdict:
@@ -262,7 +268,10 @@ def _rules(*sources: tuple[str, Any]) -> tuple[Any, frozenset[str] | None]:
     for source, value in sources:
         if value is None or level:
             continue
-        words = [word.strip() for word in value.split(",")] if isinstance(value, str) else list(value)
+        several = value.split(",") if isinstance(value, str) else value
+        if not isinstance(several, list | tuple | set | frozenset):
+            several = [repr(several)]
+        words = [str(word).strip() for word in several]
         if len(words) == 1 and words[0] in {"warn", "error", "off"}:
             level = words[0] if names is None or words[0] != "off" else "warn"
         elif names is None:

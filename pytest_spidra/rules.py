@@ -343,7 +343,7 @@ class RetryAfterIgnored(Rule):
         first = self._asked.pop(exchange.identity, None)
         if first is None or first.asked_wait is None or first.seen_at is None:
             return
-        waited = exchange.sent_at - first.seen_at
+        waited = _wait_after(first, exchange)
         if waited >= min(first.asked_wait, LONGEST_WAIT) - ROUNDING:
             self._respected[exchange.identity] += 1
         elif self._respected[exchange.identity] < PATIENT:
@@ -466,9 +466,12 @@ class BusyPolling(Rule):
             self._looks.pop(exchange.batch_id, None)  # to see what came of a cancel or a retry is no hurry
             return
         look = self._looks.get(exchange.batch_id)
-        if look and exchange.sent_at - look.sent_at < SHORTEST_POLL - ROUNDING:
+        if look is None:
+            return
+        apart = max(exchange.sent_at - look.sent_at, exchange.sent_real - look.sent_real)
+        if apart < SHORTEST_POLL - ROUNDING:
             claim = (
-                f"{words.request(exchange)} (#{exchange.number}) came {exchange.sent_at - look.sent_at:.2f} s after "
+                f"{words.request(exchange)} (#{exchange.number}) came {apart:.2f} s after "
                 f"#{look.number}, which had shown the batch {_field(look, 'status')}."
             )
             self.accuse(exchange.batch_id, claim, look, exchange)
@@ -499,7 +502,7 @@ class NoBackoff(Rule):
         identity = exchange.identity
         first = self._failed.pop(identity, None)
         streak = self._streaks[identity]
-        if first is None or first.seen_at is None or exchange.sent_at - first.seen_at >= SHORTEST_BACKOFF:
+        if first is None or first.seen_at is None or _wait_after(first, exchange) >= SHORTEST_BACKOFF:
             streak.clear()
             return
         streak.append(exchange)
@@ -592,6 +595,12 @@ def judge(log: ExchangeLog, names: Collection[str] | None = None) -> list[Accusa
                 rule.seen(one)
             knowledge.learn(one)
     return [accusation for rule in rules for accusation in rule.accusations]
+
+
+def _wait_after(first: Exchange, later: Exchange) -> float:
+    """Return the seconds from what the client saw to its later request: virtual ones, or real if those are more."""
+    virtual = later.sent_at - (first.sent_at if first.seen_at is None else first.seen_at)
+    return max(virtual, later.sent_real - first.seen_real)
 
 
 def looked(exchange: Exchange) -> bool:

@@ -94,6 +94,7 @@ def ok(*, after: float = 0.0, body: Body = "whole") -> Step:
 
         TypeError: A delay that is no number.
     """
+    __tracebackhide__ = True
     seconds("ok(after=…)", after)
     if body not in {"whole", "truncated", "empty"}:
         msg = f'ok(body=…) is "whole", "truncated" or "empty", not {body!r}'
@@ -141,6 +142,7 @@ def http_error(
 
         TypeError: A status or a number that is none.
     """
+    __tracebackhide__ = True
     if type(status) is not int or not 400 <= status <= 599:
         msg = f"http_error(…) takes an HTTP error status, 400 to 599, not {status!r}"
         raise ValueError(msg)
@@ -227,6 +229,7 @@ def gateway_error(status: int = 502, *, processed: bool = False) -> Step:
     Raises:
         ValueError: Another status.
     """
+    __tracebackhide__ = True
     if status not in {502, 503, 504}:
         msg = f"gateway_error(…) is 502, 503 or 504, not {status!r}; http_error(…) takes any status"
         raise ValueError(msg)
@@ -246,6 +249,7 @@ def reply_lost(error: str | type[Exception] | Exception = "ReadTimeout") -> Step
     Raises:
         ValueError: No transport error.
     """
+    __tracebackhide__ = True
     return _lost("reply_lost", error, processed=True, default="ReadTimeout")
 
 
@@ -259,6 +263,7 @@ def request_lost(error: str | type[Exception] | Exception = "ConnectError") -> S
     Raises:
         ValueError: No transport error.
     """
+    __tracebackhide__ = True
     return _lost("request_lost", error, processed=False, default="ConnectError")
 
 
@@ -270,6 +275,7 @@ def step_of(value: object) -> Step:
 
         ValueError: A number that is no error status.
     """
+    __tracebackhide__ = True
     if isinstance(value, Step):
         return value
     if type(value) is int:
@@ -365,6 +371,7 @@ def seconds(what: str, value: object) -> float:
 
         ValueError: It is negative or endless.
     """
+    __tracebackhide__ = True
     if isinstance(value, bool) or not isinstance(value, int | float):
         msg = f"{what} takes a number of seconds, not {value!r}"
         raise TypeError(msg)
@@ -375,6 +382,7 @@ def seconds(what: str, value: object) -> float:
 
 
 def _lost(name: str, error: object, *, processed: bool, default: str) -> Step:
+    __tracebackhide__ = True
     kind = type(error) if isinstance(error, Exception) else error
     if isinstance(kind, type):
         known = [base.__name__ for base in kind.__mro__ if base.__name__ in TRANSPORT_ERRORS]
@@ -390,6 +398,7 @@ def _lost(name: str, error: object, *, processed: bool, default: str) -> Step:
 
 
 def _retry_after(name: str, value: float | str | None) -> dict[str, str]:
+    __tracebackhide__ = True
     if value is None:
         return {}
     if isinstance(value, str):

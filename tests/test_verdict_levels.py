@@ -301,3 +301,29 @@ def test_what_is_no_rule_is_an_error_that_names_them(run, marker):
 def test_a_skipped_test_is_not_judged(run):
     result = run(f"{HEAD}\ndef test_it(spidra_mock):\n    blind(spidra_mock)\n    pytest.skip('enough')\n")
     result.assert_outcomes(skipped=1, warnings=0)
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ("mock.batch.retry.script(503)", "A scripted step was never reached:"),
+        ("import httpx; httpx.get(mock.base_url + '/batch/scrape')", "missing-key: list (#1) has neither*"),
+    ],
+)
+def test_a_fixture_that_the_test_itself_asks_for_is_judged_too(run_tests, body, message):
+    """As is one in its signature."""
+    source = f"def test_it(request):\n    mock = request.getfixturevalue('spidra_mock')\n    {body}\n"
+    result = run_tests(source, "--spidra-rules=error")
+    result.assert_outcomes(failed=1, errors=0)
+    result.stdout.fnmatch_lines([message])
+
+
+@pytest.mark.parametrize("value", ["5", "True"])
+def test_rules_that_are_neither_level_nor_names_are_told(run_tests, value):
+    result = run_tests(
+        f"import pytest\n@pytest.mark.spidra(rules={value})\ndef test_it(spidra_mock):\n    pass\n"
+    )
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines([f"spidra_mock cannot start: *{value}* is no rule*"])
+    assert str(result.stdout).count("cannot start") == 2  # once above, once in the summary
+    result.stdout.no_fnmatch_line("*During handling*")

@@ -165,6 +165,7 @@ class Account:
     timestamps: Literal["seconds", "milliseconds"] = "seconds"
 
     def __setattr__(self, name: str, value: Any) -> None:
+        __tracebackhide__ = True
         if name not in _TAKES:
             meant = difflib.get_close_matches(name, _TAKES, 1, 0.5)
             hint = f" Did you mean {meant[0]!r}?" if meant else ""

@@ -60,6 +60,7 @@ def check_name(name: object) -> str:
     Raises:
         ValueError: It is not; the message lists the names and the one that was probably meant.
     """
+    __tracebackhide__ = True
     if isinstance(name, str) and name in NAMES:
         return name
     meant = difflib.get_close_matches(str(name), NAMES, 1, 0.5)

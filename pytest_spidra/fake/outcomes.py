@@ -72,6 +72,7 @@ def completed(
 
         TypeError: A number that is none, a result that is no JSON.
     """
+    __tracebackhide__ = True
     try:
         json.dumps(result, allow_nan=False)
     except (TypeError, ValueError) as error:
@@ -98,6 +99,7 @@ def failed(error: str = "Timeout", *, after_polls: int = 1, after_seconds: float
 
         TypeError: An error that is no text, a number that is none.
     """
+    __tracebackhide__ = True
     if not isinstance(error, str):
         msg = f"failed(…) takes the item's error text, not {error!r}"
         raise TypeError(msg)
@@ -115,6 +117,7 @@ def stuck(*, after_polls: int = 1, after_seconds: float | None = None) -> Outcom
 
         TypeError: A number that is none.
     """
+    __tracebackhide__ = True
     return Outcome("stuck", when("stuck", after_polls, after_seconds))
 
 
@@ -126,6 +129,7 @@ def batch_end(
     unfinished: BatchEnding | None = None,
 ) -> BatchEnd:
     """Return the end of a whole batch; see ``spidra_mock.batch.ends``."""
+    __tracebackhide__ = True
     for word in (status, status if unfinished is None else unfinished):
         if word not in ("failed", "cancelled"):
             msg = f'a batch is made to end "failed" or "cancelled", not {word!r}'
@@ -135,6 +139,7 @@ def batch_end(
 
 def when(name: str, after_polls: int, after_seconds: float | None) -> When:
     """Check and join the two ways of waiting; `name` is the function the user called."""
+    __tracebackhide__ = True
     if type(after_polls) is not int:
         msg = f"{name}(after_polls=…) takes a whole number of polls, not {after_polls!r}"
         raise TypeError(msg)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import threading
 import time
 
 import clients
@@ -474,3 +475,13 @@ def test_two_looks_within_a_second_are_enough(client, spidra_mock, submit, accus
     time.sleep(0.99)
     assert client.get(path).json()["status"] == "completed"
     assert accused() == ["busy-polling"]
+
+
+def test_a_wait_that_the_clock_does_not_know_is_a_wait(client, spidra_mock, submit, accused):
+    """``Event.wait`` passes in real time, and on the clock it does not."""
+    spidra_mock.batch.outcomes(dict.fromkeys(URLS, completed(after_polls=5)))
+    path = f"{SUBMIT}/{submit(*URLS).json()['batchId']}"
+    client.get(path)
+    threading.Event().wait(1.01)
+    client.get(path)
+    assert accused() == []

@@ -10,6 +10,7 @@ import multiprocessing
 import os
 import pickle
 import selectors
+import signal
 import sys
 import threading
 import time
@@ -83,17 +84,20 @@ def test_everything_is_put_back(error: Any) -> None:
 @pytest.mark.usefixtures("nothing_changes")
 def test_an_interrupt_in_the_middle_of_a_sleep_gets_through(clock: VirtualClock) -> None:
     """Ctrl-C while a sleep waits for another thread ends the sleep, and the next one works."""
+    # A job in the background is born with the signal ignored.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     lock = threading.Lock()
     lock.acquire()
-    blocked = threading.Thread(target=lock.acquire)  # keeps the clock from jumping
+    blocked = threading.Thread(target=lock.acquire, daemon=True)  # keeps the clock from jumping
     blocked.start()
     interrupt = threading.Timer(0.1, lambda: os.kill(os.getpid(), 2))
     interrupt.start()
     with pytest.raises(KeyboardInterrupt):
         time.sleep(60)
+    interrupt.join()
+    signal.signal(signal.SIGINT, before)
     lock.release()
     blocked.join()
-    interrupt.join()
     with real_time_below(2):
         time.sleep(60)
     assert clock.elapsed == 60
