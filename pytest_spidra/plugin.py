@@ -192,7 +192,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
                 found.setdefault(rule, []).append(f"{report.nodeid}: {claim}")
     if not found:
         return
-    width = terminalreporter._tw.fullwidth  # noqa: SLF001 - there is no public way to the width
+    width = terminalreporter.config.get_terminal_writer().fullwidth
     terminalreporter.section("spidra rules")
     for rule, lines in found.items():
         terminalreporter.write_line(f"{rule} ({len(lines)})", bold=True)

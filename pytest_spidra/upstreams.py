@@ -6,6 +6,7 @@ test asks for ``spidra_mock.router``.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Protocol
 
 from pytest_spidra.fake.endpoints import ENDPOINTS, match
@@ -69,7 +70,7 @@ class FakeUpstream:
             router = respx.Router(assert_all_called=False)
             base = self._base_url.rstrip("/")
             for endpoint in ENDPOINTS:
-                pattern = f"^{_quoted(base)}{endpoint.pattern.pattern}(?:[?]|$)"
+                pattern = f"^{re.escape(base)}{endpoint.pattern.pattern}(?:[?]|$)"
                 route = router.route(method=endpoint.method, url__regex=pattern, name=endpoint.name)
                 route.mock(side_effect=self._serve)
             self._router = router
@@ -98,9 +99,3 @@ class FakeUpstream:
             headers=dict(request.headers),
             content=request.content,
         )
-
-
-def _quoted(base: str) -> str:
-    import re  # noqa: PLC0415 - only with a router
-
-    return re.escape(base)

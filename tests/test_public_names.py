@@ -89,7 +89,7 @@ def test_a_name_is_imported_when_it_is_first_used():
         "assert 'pytest_spidra.mock' not in sys.modules\n"
         "assert 'httpx' not in sys.modules\n"
     )
-    subprocess.run([sys.executable, "-c", code], check=True)  # noqa: S603
+    subprocess.run([sys.executable, "-c", code], check=True)  # noqa: S603 - our own code
 
 
 def test_writing_a_script_imports_no_http_library():

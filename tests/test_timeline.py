@@ -146,7 +146,7 @@ def test_every_kind_of_sight(ask, lines, spidra_mock):
 async def test_who_gave_up_and_who_still_waits(lines, spidra_mock):
     spidra_mock.batch.list.script(ok(after=20), ok(after=60))
     headers = {"x-api-key": "k"}
-    async with httpx.AsyncClient(base_url=spidra_mock.base_url, headers=headers, timeout=None) as client:  # noqa: S113
+    async with httpx.AsyncClient(base_url=spidra_mock.base_url, headers=headers, timeout=None) as client:  # noqa: S113 - no patience of its own
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(2):
                 await client.get("/batch/scrape")

@@ -272,7 +272,7 @@ class VirtualClock:
 
     def _patch_classes(self) -> None:
         import asyncio.base_events  # noqa: PLC0415 - costs 50 ms; only when a clock starts
-        import concurrent.futures.thread  # noqa: PLC0415 - the same
+        import concurrent.futures.thread  # noqa: PLC0415 - not at pytest's start either
 
         loop = asyncio.base_events.BaseEventLoop
         self._patch_class(loop, "_run_once", make_run_once)
@@ -318,7 +318,7 @@ class VirtualClock:
             return True
         if mine.generation != self._generation:
             # Not current_thread(): that leaves a dummy behind for a thread made without threading.
-            thread = threading._active.get(threading.get_ident())  # type: ignore[attr-defined]
+            thread = threading._active.get(threading.get_ident())  # type: ignore[attr-defined]  # no public way
             mine.member = thread is not None and self._is_member(thread)
             mine.generation = self._generation
         return mine.member
@@ -691,7 +691,7 @@ def _refuse_looptime(loop: Any) -> None:
 
 
 def _forget_clock() -> None:
-    global _active  # noqa: PLW0603
+    global _active  # noqa: PLW0603 - one clock per process, and this is a new one
     if _active is not None:
         _active._stopped = True
     _active = None

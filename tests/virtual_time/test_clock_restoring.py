@@ -53,7 +53,7 @@ def patched_names() -> dict[str, int]:
     }
     for kind in {c for c in vars(selectors).values() if isinstance(c, type)}:
         state[f"{kind}.select"] = id(vars(kind).get("select"))
-    state["_run_once"] = id(asyncio.BaseEventLoop._run_once)  # type: ignore[attr-defined]
+    state["_run_once"] = id(asyncio.BaseEventLoop._run_once)
     state["submit"] = id(ThreadPoolExecutor.submit)
     state["run_in_executor"] = id(asyncio.BaseEventLoop.run_in_executor)
     return state
@@ -287,7 +287,7 @@ def test_a_stopped_clock_can_be_collected() -> None:
 def test_a_loop_made_before_the_clock_stays_usable_after_it() -> None:
     """A task that outlives the clock goes on after the rest of its sleep, not after what was jumped."""
     loop = asyncio.new_event_loop()
-    resolution = loop._clock_resolution  # type: ignore[attr-defined]
+    resolution = loop._clock_resolution
     ticks: list[float] = []
 
     async def tick() -> None:
@@ -306,8 +306,8 @@ def test_a_loop_made_before_the_clock_stays_usable_after_it() -> None:
     loop.run_until_complete(asyncio.sleep(0.35))
     assert 0.3 < REAL_MONOTONIC[0]() - begun < 2
     assert 2 <= len(ticks) <= 4
-    assert loop._clock_resolution == resolution  # type: ignore[attr-defined]
-    assert "select" not in vars(loop._selector)  # type: ignore[attr-defined]
+    assert loop._clock_resolution == resolution
+    assert "select" not in vars(loop._selector)
     background.cancel()
     loop.close()
 

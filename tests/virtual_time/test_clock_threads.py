@@ -224,7 +224,7 @@ def test_a_message_of_a_thread_that_has_just_ended_comes_before_a_jump() -> None
     """It may be left after the loop looked for it, and before the clock counts the threads."""
     loop = asyncio.new_event_loop()
     done = asyncio.Event()
-    look = loop._selector.select  # type: ignore[attr-defined]
+    look = loop._selector.select
 
     def look_and_be_left_a_message(timeout: float | None) -> object:
         events = look(timeout)
@@ -232,7 +232,7 @@ def test_a_message_of_a_thread_that_has_just_ended_comes_before_a_jump() -> None
             loop.call_soon_threadsafe(done.set)
         return events
 
-    loop._selector.select = look_and_be_left_a_message  # type: ignore[attr-defined]
+    loop._selector.select = look_and_be_left_a_message
     with VirtualClock() as clock:
         loop.run_until_complete(asyncio.wait_for(done.wait(), 300))
         assert clock.elapsed == 0
@@ -547,7 +547,7 @@ def test_many_threads_that_wait_for_each_other_stay_exact(clock: VirtualClock) -
 
     with real_time_below(20):
         in_threads(
-            *[lambda n=n: plain(n) for n in range(8)],  # type: ignore[misc]
-            *[lambda n=n: asyncio.run(looped(n)) for n in range(8)],  # type: ignore[misc]
+            *[lambda n=n: plain(n) for n in range(8)],
+            *[lambda n=n: asyncio.run(looped(n)) for n in range(8)],
         )
     assert wrong == []
