@@ -11,7 +11,7 @@ import sys
 import sysconfig
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 from urllib.parse import urlsplit
 
 import pytest
@@ -21,14 +21,17 @@ from pytest_spidra.fake import endpoints
 from pytest_spidra.messages import Flight, Lost
 from pytest_spidra.redaction import without_keys_in_url
 from pytest_spidra.scripts import ok
+from pytest_spidra.upstreams import Outside, Unanswerable
 from pytest_spidra.verdicts import paragraph
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pytest_spidra.clock import Clock
     from pytest_spidra.log import ExchangeLog
-    from pytest_spidra.messages import Reply, Request
+    from pytest_spidra.messages import Outlook, Reply, Request
     from pytest_spidra.scripts import Scripts, Step
-    from pytest_spidra.upstreams import Upstream
+    from pytest_spidra.upstreams import Inside, Passage
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
@@ -49,7 +52,7 @@ class Interceptor:
 
         clock: The test's time.
 
-        limit: Most requests without progress; one more fails the test.
+        limit: Most requests without progress; one more fails the test. None: any number.
     """
 
     def __init__(
@@ -57,10 +60,10 @@ class Interceptor:
         *,
         base_url: str,
         scripts: Scripts,
-        upstream: Upstream,
+        upstream: Inside | Outside,
         log: ExchangeLog,
         clock: Clock,
-        limit: int,
+        limit: int | None,
     ) -> None:
         parts = urlsplit(base_url)
         self.origin = (parts.scheme, parts.hostname or "", parts.port or DEFAULT_PORTS.get(parts.scheme))
@@ -94,7 +97,7 @@ class Interceptor:
         with self._lock:
             found = endpoints.match(request.method, request.path)
             if not self._upstream.knows(request):
-                self.fail(_unknown(request))
+                self.fail(_unknown(request, routable=self._upstream.routable))
             name, batch_id = (found[0].name, found[1]) if found else ("", None)
             if not self._progress.allows(name, request):
                 self._endless = self._endless or _endless(self._progress.limit, self._log)
@@ -103,14 +106,17 @@ class Interceptor:
             step = scripted or HEALTHY
             label = scripted.label if scripted else None
             number = self._log.begin(request, name, batch_id, self._clock.elapsed, label)
-            sight = self._sight(number, request, step)
-            delay = step.after
-            patience = request.read_timeout
-            if patience is not None and delay > patience:
-                delay, sight = patience, Lost("ReadTimeout", f"no reply within {patience:g} s")
-        return Flight(delay, sight, functools.partial(self._seen, number))
+            if not step.processed:
+                return Flight(self._noting(number), self._outlook(request, step, None))
+            if isinstance(self._upstream, Outside):
+                passage = self._upstream.leave(request, self._clock)
+                return Flight(
+                    self._noting(number, passage),
+                    came=functools.partial(self._came, number, request, step, passage),
+                )
+            return Flight(self._noting(number), self._inside(number, request, step, self._upstream))
 
-    def fail(self, message: str) -> None:
+    def fail(self, message: str) -> NoReturn:
         """Fail the test, now and again at its end."""
         __tracebackhide__ = True
         known = next((failure for failure in self.failures if failure.startswith(message)), None)
@@ -121,20 +127,53 @@ class Interceptor:
         message = known
         raise pytest.fail.Exception(message, pytrace=False)
 
-    def _sight(self, number: int, request: Request, step: Step) -> Reply | Lost:
-        """Let the service do its work, unless the script says no, and return what the client is to see."""
-        answer: Reply | None = None
-        if step.processed:
-            try:
-                answer = self._upstream.answer(request)
-            except Exception as error:  # noqa: BLE001 - a route of the user's may raise anything at the client
-                return Lost(type(error).__name__, str(error), error)
-            self._log.answered(number, answer)
-            self._progress.note(answer)
-        return step.shown(answer)
+    def _inside(self, number: int, request: Request, step: Step, upstream: Inside) -> Outlook:
+        """Let an upstream in this process do its work."""
+        try:
+            answer = upstream.answer(request)
+        except Unanswerable as refusal:
+            self.fail(str(refusal))
+        except Exception as error:  # noqa: BLE001 - a route of the user's may raise anything at the client
+            return step.after, Lost(type(error).__name__, str(error), error)
+        return self._answered(number, request, step, answer)
 
-    def _seen(self, number: int, sight: Reply | str) -> None:
-        self._log.seen(number, sight, self._clock.elapsed)
+    def _came(
+        self, number: int, request: Request, step: Step, passage: Passage, what: Reply | Exception
+    ) -> Outlook:
+        """Take in what came of a request that went outside."""
+        __tracebackhide__ = True
+        with self._lock:
+            try:
+                answer = passage.back(what)
+            except Unanswerable as refusal:
+                self._log.seen(number, type(what).__name__, self._clock.elapsed)
+                self.fail(str(refusal))
+            return self._answered(number, request, step, answer)
+
+    def _answered(self, number: int, request: Request, step: Step, answer: Reply) -> Outlook:
+        self._log.answered(number, answer)
+        self._progress.note(answer)
+        return self._outlook(request, step, answer)
+
+    @staticmethod
+    def _outlook(request: Request, step: Step, answer: Reply | None) -> Outlook:
+        """Return after how long the client sees what, its own patience considered."""
+        sight = step.shown(answer)
+        delay = step.after + (answer.took if answer else 0.0)
+        patience = request.read_timeout
+        if patience is not None and delay > patience:
+            return patience, Lost("ReadTimeout", f"no reply within {patience:g} s")
+        return delay, sight
+
+    def _noting(self, number: int, passage: Passage | None = None) -> Callable[[Reply | str], None]:
+        def note(sight: Reply | str) -> None:
+            if self._log[number - 1].seen is not None:
+                return  # the test failed on the way, and that is what the client saw
+            self._log.seen(number, sight, self._clock.elapsed)
+            if passage and sight == "cancelled":
+                passage.abandoned()
+
+        return note
 
 
 class Progress:
@@ -144,7 +183,7 @@ class Progress:
     only so many of either, so no endless loop makes progress for ever.
     """
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int | None) -> None:
         self.limit = limit
         self._without = 0
         self._submitted: set[str] = set()
@@ -157,7 +196,7 @@ class Progress:
         self._without += 1
         if isinstance(urls, list):
             self._add(self._submitted, {url for url in urls if isinstance(url, str)})
-        return self._without <= self.limit
+        return self.limit is None or self._without <= self.limit
 
     def note(self, reply: Reply) -> None:
         """Look at what was answered."""
@@ -175,25 +214,29 @@ class Progress:
             self._without = 0
 
 
-def _unknown(request: Request) -> str:
+def _unknown(request: Request, *, routable: bool) -> str:
     meant = endpoints.closest(request.method, request.path)
     rows = "\n".join(f"    {row.name:<13} {row.method:<6} {row.path}" for row in endpoints.ENDPOINTS)
+    asked = f"{request.method} {without_keys_in_url(request.target, request.keys)}"
+    route = paragraph("To fix it, correct the request. To answer it yourself, add a route of respx:")
+    route += f'\n    spidra_mock.router.route(method="{request.method}", path__regex="…").respond(…)'
     return "\n\n".join(
         [
-            f"No endpoint of the fake Spidra answers {request.method} {without_keys_in_url(request.target, request.keys)}.",
+            f"No endpoint of {'the fake Spidra answers' if routable else 'the batch API takes'} {asked}.",
             f"The closest is {meant.name}: {meant.method} {meant.path}.",
             paragraph(
                 "Against the real API this is an error, or a call that the fake does not know: the test would "
                 "prove nothing."
+                if routable
+                else "Only the batch API is recorded and replayed; the request was not sent."
             ),
             f"The endpoints are\n{rows}",
-            paragraph("To fix it, correct the request. To answer it yourself, add a route of respx:")
-            + f'\n    spidra_mock.router.route(method="{request.method}", path__regex="…").respond(…)',
+            route if routable else paragraph("To fix it, correct the request."),
         ]
     )
 
 
-def _endless(limit: int, log: ExchangeLog) -> str:
+def _endless(limit: int | None, log: ExchangeLog) -> str:
     return "\n\n".join(
         [
             f"The client sent more than {limit} requests without any progress.",

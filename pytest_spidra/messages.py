@@ -97,11 +97,22 @@ class Request:
 
 @dataclass(frozen=True)
 class Reply:
-    """One reply: a status code, lower-case headers and the body's bytes."""
+    """One reply: a status code, lower-case headers and the body's bytes.
+
+    Args:
+        status: HTTP status code.
+
+        content: The body, decompressed.
+
+        headers: Lower-case names to values.
+
+        took: Seconds that it was under way, on the test's clock; 0 for the fake's, which answers at once.
+    """
 
     status: int
     content: bytes = b""
     headers: Mapping[str, str] = field(default_factory=dict)
+    took: float = 0.0
 
     @classmethod
     def of(cls, status: int, value: Any, headers: Mapping[str, str] | None = None) -> Reply:
@@ -133,18 +144,58 @@ class Lost:
     exception: Exception | None = None
 
 
-class Flight:
-    """A request under way. The adapter waits `delay` seconds on the client's side, then lands it."""
+Outlook = tuple[float, Reply | Lost]
 
-    def __init__(self, delay: float, sight: Reply | Lost, note: Callable[[Reply | str], None]) -> None:
-        self.delay = delay
-        self._sight = sight
+
+class Flight:
+    """A request under way.
+
+    What the client is to see is decided already, unless the flight goes `outward`: then the adapter sends the
+    request itself, in its library's own way, and says with `came` what came of it. It waits `delay` seconds on
+    the client's side, and lands.
+
+    Args:
+        note: Called with what the client saw in the end: a reply, an error's name or ``"cancelled"``.
+
+        outlook: The delay in seconds, and what the client is to see; None when nobody inside answers.
+
+        came: For a flight outward: turns what came of the request into its outlook.
+    """
+
+    def __init__(
+        self,
+        note: Callable[[Reply | str], None],
+        outlook: Outlook | None = None,
+        came: Callable[[Reply | Exception], Outlook] | None = None,
+    ) -> None:
         self._note = note
+        self._outlook = outlook
+        self._came = came
+
+    @property
+    def outward(self) -> bool:
+        """Whether the adapter has to send the request itself."""
+        return self._came is not None
+
+    def came(self, what: Reply | Exception) -> None:
+        """Say what came of a request that went outward: a reply, or the library's error."""
+        __tracebackhide__ = True
+        if self._came is not None:
+            self._outlook = self._came(what)
+
+    @property
+    def delay(self) -> float:
+        """Seconds that the client waits before it sees anything."""
+        return self._outlook[0] if self._outlook else 0.0
 
     def land(self) -> Reply | Lost:
         """Return what the client is to see now: a reply, or a broken connection."""
-        self._note(self._sight.error if isinstance(self._sight, Lost) else self._sight)
-        return self._sight
+        if self._outlook is None:
+            msg = "a flight that goes outward lands after `came`"
+            raise RuntimeError(msg)
+        _, sight = self._outlook
+        self._note(sight.error if isinstance(sight, Lost) else sight)
+        return sight
 
     def abandon(self) -> None:
         """The client stopped waiting."""

@@ -1,13 +1,13 @@
 """Upstreams: what stands behind the interceptor and answers what the script lets through.
 
-An upstream is an object with `answer`. The fake service is one; respx's router comes in front of it once a
-test asks for ``spidra_mock.router``.
+One `Inside` answers in this process: the fake service, with respx's router in front of it once a test asks for
+``spidra_mock.router``, or a cassette. `Outside` stands for the real one, which the client's own library asks.
 """
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from pytest_spidra.fake.endpoints import ENDPOINTS, match
 from pytest_spidra.messages import Reply, Request
@@ -20,8 +20,15 @@ if TYPE_CHECKING:
     from pytest_spidra.fake.service import Service
 
 
-class Upstream(Protocol):
-    """Answers requests."""
+class Unanswerable(Exception):  # noqa: N818 - the client never sees it
+    """An upstream has no answer, and no client is to take this for one: the test has failed."""
+
+
+class Inside(Protocol):
+    """Answers requests in this process."""
+
+    routable: bool
+    """Whether a test can add routes of its own."""
 
     def knows(self, request: Request) -> bool:
         """Whether there is an answer to this request at all."""
@@ -30,14 +37,56 @@ class Upstream(Protocol):
         """Do what is asked and return the reply.
 
         Raises:
+            Unanswerable: The test has failed.
+
             Exception: What the client is to see in place of a reply.
         """
 
 
-class FakeUpstream:
-    """The fake service, and in front of it respx's router when a test uses one."""
+class Passage(Protocol):
+    """One request on its way outside."""
 
-    def __init__(self, service: Service, clock: Clock, base_url: str) -> None:
+    def back(self, what: Reply | Exception) -> Reply:
+        """Take in what came of it.
+
+        Raises:
+            Unanswerable: Nothing that the test can go on with.
+        """
+
+    def abandoned(self) -> None:
+        """The client stopped waiting for it."""
+
+
+@runtime_checkable
+class Outside(Protocol):
+    """Stands for a service elsewhere; the client's own library sends the requests there."""
+
+    routable: bool
+
+    def knows(self, request: Request) -> bool:
+        """Whether the request may go there."""
+
+    def leave(self, request: Request, clock: Clock) -> Passage:
+        """Let a request go."""
+
+
+class FakeUpstream:
+    """The fake service, and in front of it respx's router when a test uses one.
+
+    Args:
+        service: The fake service.
+
+        clock: The test's time.
+
+        base_url: The URL below which it lives.
+
+        knows_all: Whether it answers 404 where it knows no endpoint, as a server does.
+    """
+
+    routable = True
+
+    def __init__(self, service: Service, clock: Clock, base_url: str, *, knows_all: bool = False) -> None:
+        self._knows_all = knows_all
         self._service = service
         self._clock = clock
         self._base_url = base_url
@@ -45,7 +94,7 @@ class FakeUpstream:
 
     def knows(self, request: Request) -> bool:
         """Whether an endpoint or, failing that, a route that the test added takes this request."""
-        if match(request.method, request.path):
+        if self._knows_all or match(request.method, request.path):
             return True
         if self._router is None:
             return False

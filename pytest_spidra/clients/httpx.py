@@ -13,17 +13,17 @@ import os
 import ssl
 import time
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import anyio
 import httpx
 
-from pytest_spidra.messages import Lost, Request
+from pytest_spidra.messages import Lost, Reply, Request
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
 
-    from pytest_spidra.messages import Door, Flight, Reply
+    from pytest_spidra.messages import Door, Flight
 
 
 class Attachment:
@@ -74,10 +74,21 @@ def _sync_seam(send: Callable[..., httpx.Response], door: Door, attachment: Atta
             return send(self, request)
         request.read()
         flight = door.send(_request(door, request))
+        original: Original | None = None
         with _abandoned(flight):
+            if flight.outward:
+                try:
+                    raw = send(self, request)
+                    content = b"".join(cast(httpx.SyncByteStream, raw.stream))
+                    raw.close()
+                    original = Original(raw, content)
+                except Exception as error:  # noqa: BLE001 - whatever it is, it came instead of a reply
+                    flight.came(error)
+                else:
+                    flight.came(original.reply)
             if flight.delay:
                 time.sleep(flight.delay)
-        return _response(request, flight.land())
+        return _response(request, flight.land(), original)
 
     return handle_request
 
@@ -90,10 +101,21 @@ def _async_seam(send: Callable[..., Awaitable[httpx.Response]], door: Door, atta
             return await send(self, request)
         await request.aread()
         flight = door.send(_request(door, request))
+        original: Original | None = None
         with _abandoned(flight):
+            if flight.outward:
+                try:
+                    raw = await send(self, request)
+                    content = b"".join([part async for part in cast(httpx.AsyncByteStream, raw.stream)])
+                    await raw.aclose()
+                    original = Original(raw, content)
+                except Exception as error:  # noqa: BLE001 - whatever it is, it came instead of a reply
+                    flight.came(error)
+                else:
+                    flight.came(original.reply)
             if flight.delay:
                 await anyio.sleep(flight.delay)
-        return _response(request, flight.land())
+        return _response(request, flight.land(), original)
 
     return handle_async_request
 
@@ -155,9 +177,41 @@ def _request(door: Door, request: httpx.Request) -> Request:
     )
 
 
-def _response(request: httpx.Request, sight: Reply | Lost) -> httpx.Response:
+class Original:
+    """A reply that came from outside, as it was on the wire and as the plain value it stands for."""
+
+    def __init__(self, raw: httpx.Response, content: bytes) -> None:
+        self._raw = raw
+        self._content = content
+        headers = {name.lower(): value for name, value in raw.headers.items()}
+        try:
+            # httpx undoes every compression that its client has said it takes.
+            plain = httpx.Response(raw.status_code, headers=raw.headers.raw, content=content).content
+        except httpx.DecodingError:
+            plain = content
+        if plain != content:
+            headers = {name: value for name, value in headers.items() if name not in _OF_THE_WIRE}
+        self.reply = Reply(raw.status_code, plain, headers)
+
+    def again(self, request: httpx.Request) -> httpx.Response:
+        """Return it as httpx's transport did, to be read once more."""
+        return httpx.Response(
+            self._raw.status_code,
+            headers=self._raw.headers.raw,
+            stream=httpx.ByteStream(self._content),
+            request=request,
+            extensions=self._raw.extensions,
+        )
+
+
+_OF_THE_WIRE = frozenset({"content-encoding", "content-length", "transfer-encoding"})
+
+
+def _response(request: httpx.Request, sight: Reply | Lost, original: Original | None) -> httpx.Response:
     """Return or raise what the client is to see, in httpx's terms."""
     __tracebackhide__ = True
+    if original and sight is original.reply:
+        return original.again(request)
     if isinstance(sight, Lost):
         if sight.exception is not None:
             raise sight.exception
