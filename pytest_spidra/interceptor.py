@@ -75,7 +75,7 @@ class Interceptor:
         self._clock = clock
         self._progress = Progress(limit)
         self._endless = ""
-        self._lock = threading.RLock()
+        self.lock = threading.RLock()  # one request at a time; who reads the service meanwhile takes it, too
 
     def takes(self, scheme: str, host: str, port: int | None, path: str) -> bool:
         """Whether a request to this address is ours."""
@@ -94,7 +94,7 @@ class Interceptor:
                 no `Exception`, so retry code does not catch it, and it is kept in `failures` in case
                 something else does.
         """
-        with self._lock:
+        with self.lock:
             found = endpoints.match(request.method, request.path)
             if not self._upstream.knows(request):
                 self.fail(_unknown(request, routable=self._upstream.routable))
@@ -142,7 +142,7 @@ class Interceptor:
     ) -> Outlook:
         """Take in what came of a request that went outside."""
         __tracebackhide__ = True
-        with self._lock:
+        with self.lock:
             try:
                 answer = passage.back(what)
             except Unanswerable as refusal:

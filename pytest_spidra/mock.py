@@ -15,6 +15,7 @@ from pytest_spidra.verdicts import verdict
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from contextlib import AbstractContextManager
 
     import respx
 
@@ -233,9 +234,19 @@ class SpidraApi(Assertions):
 class SpidraMock(SpidraApi):
     """The API with the fake service behind it."""
 
-    def __init__(self, *, service: Service, upstream: FakeUpstream, scripts: Scripts, **common: Any) -> None:
-        super().__init__(scripts=scripts, mode="mock", **common)
+    def __init__(
+        self,
+        *,
+        service: Service,
+        upstream: FakeUpstream,
+        scripts: Scripts,
+        lock: AbstractContextManager[object],
+        mode: str = "mock",
+        **common: Any,
+    ) -> None:
+        super().__init__(scripts=scripts, mode=mode, **common)
         self._service = service
+        self._lock = lock
         self._upstream = upstream
         self._fake_batch = FakeBatchEndpoints(scripts, service)
 
@@ -311,8 +322,9 @@ class SpidraMock(SpidraApi):
         """Return the handle of a batch of the fake service."""
 
         def view() -> dict[str, Any]:
-            state.advance(self._clock.now)
-            return rendering.batch(state, self.account.timestamps)
+            with self._lock:
+                state.advance(self._clock.now)
+                return rendering.batch(state, self.account.timestamps)
 
         return Batch(state.id, [item.url for item in state.items], view)
 

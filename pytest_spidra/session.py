@@ -12,14 +12,9 @@ from pytest_spidra import timeline, words
 from pytest_spidra.clients import httpx as httpx_client
 from pytest_spidra.clients import wall
 from pytest_spidra.clock import Clock, RealClock
-from pytest_spidra.factory import BatchFactory
-from pytest_spidra.fake.service import Service
-from pytest_spidra.interceptor import Interceptor
 from pytest_spidra.log import ExchangeLog
-from pytest_spidra.mock import SpidraMock
 from pytest_spidra.rules import judge
-from pytest_spidra.scripts import Scripts
-from pytest_spidra.upstreams import FakeUpstream
+from pytest_spidra.stage import Stage
 from pytest_spidra.verdicts import accused, charges, paragraph
 from pytest_spidra.virtual_time.clock import VirtualClock
 
@@ -27,8 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pytest_spidra.rules import Accusation
-
-API_KEY = "spd_mock"
 
 LOCAL = ("localhost", "127.0.0.1", "::1")
 
@@ -64,33 +57,21 @@ class Session:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._scripts = Scripts()
-        self._service = Service()
         virtual = settings.clock == "virtual"
         clock: Clock = VirtualClock() if virtual else RealClock()
         self._clock = clock
-        self._log = ExchangeLog(virtual=virtual)
-        self._service.account.watch(self._log.changed)
-        base_url = settings.base_url.rstrip("/")
-        upstream = FakeUpstream(self._service, clock, base_url)
-        self.interceptor = Interceptor(
-            base_url=base_url,
-            scripts=self._scripts,
-            upstream=upstream,
-            log=self._log,
+        self._stage = Stage(
+            base_url=settings.base_url.rstrip("/"),
             clock=clock,
             limit=settings.request_limit,
+            log=ExchangeLog(virtual=virtual),
         )
-        self.mock = SpidraMock(
-            service=self._service,
-            upstream=upstream,
-            scripts=self._scripts,
-            base_url=base_url,
-            api_key=API_KEY,
-            exchanges=self._log,
-            clock=clock,
-        )
-        self.factory = BatchFactory(self.mock, self._service)
+        self._service = self._stage.service
+        self._scripts = self._stage.scripts
+        self._log = self._stage.log
+        self.interceptor = self._stage.interceptor
+        self.mock = self._stage.api
+        self.factory = self._stage.factory
 
     def open(self) -> ExitStack:
         """Stand between every client and the API until the returned stack is closed.

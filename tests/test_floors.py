@@ -16,7 +16,7 @@ FLOORS = {
     1: "fake exchanges log redaction clock messages batches mermaid words virtual_time",
     2: "clients scripts timeline cassettes rules verdicts",
     3: "interceptor upstreams assertions conformance",
-    4: "mock factory session server",
+    4: "mock factory stage session server",
     5: "plugin cli __init__",
 }
 FLOOR = {name: floor for floor, names in FLOORS.items() for name in names.split()}
