@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pytest_spidra.messages import Reply
     from pytest_spidra.mock import SpidraApi, SpidraMock
     from pytest_spidra.plugin import RuleWarning
+    from pytest_spidra.recorded_factory import RecordedFactory
     from pytest_spidra.scripts import (
         Step,
         gateway_error,
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
         service_busy,
         too_many_pending,
     )
+    from pytest_spidra.server import SpidraServer
 
 __version__ = "0.1.0"
 
@@ -45,10 +47,12 @@ _HOMES = {
     "Ledger": "fake.account",
     "Outcome": "fake.outcomes",
     "RateLimit": "fake.account",
+    "RecordedFactory": "recorded_factory",
     "Reply": "messages",
     "RuleWarning": "plugin",
     "SpidraApi": "mock",
     "SpidraMock": "mock",
+    "SpidraServer": "server",
     "Step": "scripts",
     "completed": "fake.outcomes",
     "failed": "fake.outcomes",
@@ -75,10 +79,12 @@ __all__ = [
     "Ledger",
     "Outcome",
     "RateLimit",
+    "RecordedFactory",
     "Reply",
     "RuleWarning",
     "SpidraApi",
     "SpidraMock",
+    "SpidraServer",
     "Step",
     "completed",
     "failed",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, get_args
 
 from pytest_spidra.fake import submissions
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pytest_spidra.batches import Batch
+    from pytest_spidra.fake.account import Account
     from pytest_spidra.fake.outcomes import Outcome
     from pytest_spidra.fake.service import Service
     from pytest_spidra.mock import SpidraMock
@@ -22,7 +24,17 @@ FINISHED = ("completed", "failed", "cancelled")
 
 
 class BatchFactory:
-    """Makes batches; called as ``spidra_batch_factory(urls=3, failed=1)``."""
+    """Makes batches; called as ``spidra_batch_factory(urls=3, failed=1)``.
+
+    Args:
+        mock: Whose batches they are.
+
+        service: Where they are put.
+    """
+
+    unresolvable = False
+    """Whether items that are to fail get URLs that cannot be resolved, which is all that can be ordered of the
+    real service: so it is where the same test is recorded and replayed, too."""
 
     def __init__(self, mock: SpidraMock, service: Service) -> None:
         self._mock = mock
@@ -63,6 +75,66 @@ class BatchFactory:
             TypeError: An outcome that is none.
         """
         __tracebackhide__ = True
+        order = Order.of(urls, failed, status, owner, submit_options, self._mock.account)
+        with self._mock.lock:
+            state = self._service.place(
+                order.urls(unresolvable=self.unresolvable),
+                order.options,
+                self._mock.clock.now,
+                status=status,
+                outcomes=order.outcomes,
+                failing=failed,
+                owner=owner,
+            )
+        return self._mock.handle(state)
+
+
+@dataclass(frozen=True)
+class Order:
+    """What a test orders of a factory, checked.
+
+    Args:
+        listed: The URLs.
+
+        outcomes: How attempts at them end.
+
+        failed: How many of the last ones fail.
+
+        status: The state in which the batch is to be found.
+
+        owner: ``"me"`` or somebody else.
+
+        options: The submit's other fields, with the service's defaults.
+
+        given: The submit's other fields as they were given.
+    """
+
+    listed: list[str]
+    outcomes: dict[str, list[Outcome]]
+    failed: int
+    status: BatchStatus
+    owner: str
+    options: dict[str, Any]
+    given: dict[str, Any]
+
+    @classmethod
+    def of(
+        cls,
+        urls: int | Iterable[str] | Mapping[str, Outcome | Sequence[Outcome]],
+        failed: int,
+        status: BatchStatus,
+        owner: str,
+        given: dict[str, Any],
+        account: Account,
+    ) -> Order:
+        """Return an order.
+
+        Raises:
+            ValueError: The API would refuse it, or no batch can be found like that.
+
+            TypeError: An outcome that is none.
+        """
+        __tracebackhide__ = True
         mapping = checked_outcomes(urls) if isinstance(urls, Mapping) else {}
         listed = _urls(urls)
         if status not in STATUSES:
@@ -77,11 +149,11 @@ class BatchFactory:
         if not isinstance(owner, str) or not owner:
             msg = f'owner is "me" or somebody else\'s name, not {owner!r}'
             raise ValueError(msg)
-        body = {"urls": listed, **submit_options}
-        if errors := submissions.problems(body, self._mock.account):
+        body = {"urls": listed, **given}
+        if errors := submissions.problems(body, account):
             msg = "the API would refuse this batch: " + " ".join(errors)
             raise ValueError(msg)
-        unknown = [name for name in submit_options if name not in submissions.FIELDS]
+        unknown = [name for name in given if name not in submissions.FIELDS]
         if unknown:
             msg = (
                 f"a submit has no field {unknown[0]!r}. The fields are those of the API: "
@@ -89,16 +161,19 @@ class BatchFactory:
             )
             raise ValueError(msg)
         _check_status(status, mapping)
-        state = self._service.place(
-            listed,
-            submissions.accepted(body),
-            self._mock.clock.now,
-            status=status,
-            outcomes=mapping,
-            failing=failed,
-            owner=owner,
-        )
-        return self._mock.handle(state)
+        return cls(listed, mapping, failed, status, owner, submissions.accepted(body), given)
+
+    def urls(self, *, unresolvable: bool) -> list[str]:
+        """Return the URLs; where only the real service decides, those that are to fail cannot be resolved.
+
+        ``.invalid`` is reserved for names that never exist (RFC 2606).
+        """
+        good = len(self.listed) - self.failed
+        if not unresolvable:
+            return self.listed
+        return self.listed[:good] + [
+            f"https://unresolvable-{number}.invalid/" for number in range(1, self.failed + 1)
+        ]
 
 
 def _urls(urls: object) -> list[str]:

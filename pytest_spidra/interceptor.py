@@ -18,10 +18,10 @@ import pytest
 
 from pytest_spidra import timeline
 from pytest_spidra.fake import endpoints
-from pytest_spidra.messages import Flight, Lost
+from pytest_spidra.messages import Flight, Lost, Unanswerable
 from pytest_spidra.redaction import without_keys_in_url
 from pytest_spidra.scripts import ok
-from pytest_spidra.upstreams import Outside, Unanswerable
+from pytest_spidra.upstreams import Outside
 from pytest_spidra.verdicts import paragraph
 
 if TYPE_CHECKING:
@@ -124,8 +124,8 @@ class Interceptor:
             where = _origin()
             known = f"{message}\n\nSent from {where}." if where else message
             self.failures.append(known)
-        message = known
-        raise pytest.fail.Exception(message, pytrace=False)
+        # Whatever was being handled is in the message, or has nothing to do with it.
+        raise pytest.fail.Exception(known, pytrace=False) from None
 
     def _inside(self, number: int, request: Request, step: Step, upstream: Inside) -> Outlook:
         """Let an upstream in this process do its work."""

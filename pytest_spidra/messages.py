@@ -144,6 +144,10 @@ class Lost:
     exception: Exception | None = None
 
 
+class Unanswerable(Exception):  # noqa: N818 - no client ever sees it
+    """An upstream has no answer, and nothing may be taken for one: the test has failed."""
+
+
 Outlook = tuple[float, Reply | Lost]
 
 

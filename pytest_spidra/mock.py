@@ -212,7 +212,7 @@ class SpidraApi(Assertions):
 
     @property
     def api_key(self) -> str:
-        """A key for the code under test. It opens nothing at the real service."""
+        """A key for the code under test: while recording, the one in ``SPIDRA_API_KEY``, else one that opens nothing."""
         return self._api_key
 
     @property
@@ -222,7 +222,7 @@ class SpidraApi(Assertions):
 
     @property
     def mode(self) -> str:
-        """What answers: ``"mock"``."""
+        """What answers: ``"mock"``, or ``"server"`` when the fake is on a port."""
         return self._mode
 
     @property
@@ -246,7 +246,7 @@ class SpidraMock(SpidraApi):
     ) -> None:
         super().__init__(scripts=scripts, mode=mode, **common)
         self._service = service
-        self._lock = lock
+        self.lock = lock
         self._upstream = upstream
         self._fake_batch = FakeBatchEndpoints(scripts, service)
 
@@ -268,7 +268,8 @@ class SpidraMock(SpidraApi):
     @property
     def batches(self) -> list[Batch]:
         """Every batch of this test in the order of creation, the factory's included."""
-        return [self.handle(state) for state in self._service.batches.values()]
+        with self.lock:
+            return [self.handle(state) for state in self._service.batches.values()]
 
     @property
     def router(self) -> respx.Router:
@@ -322,7 +323,7 @@ class SpidraMock(SpidraApi):
         """Return the handle of a batch of the fake service."""
 
         def view() -> dict[str, Any]:
-            with self._lock:
+            with self.lock:
                 state.advance(self._clock.now)
                 return rendering.batch(state, self.account.timestamps)
 

@@ -20,10 +20,6 @@ if TYPE_CHECKING:
     from pytest_spidra.fake.service import Service
 
 
-class Unanswerable(Exception):  # noqa: N818 - the client never sees it
-    """An upstream has no answer, and no client is to take this for one: the test has failed."""
-
-
 class Inside(Protocol):
     """Answers requests in this process."""
 

@@ -635,16 +635,32 @@ def test_fixtures_are_described(run_tests):
     result.stdout.fnmatch_lines(
         [
             "spidra_batch_factory -- *plugin.py:*",
-            "    Make batches that are there when the code under test begins; brings spidra_mock.",
+            "    Make batches that are there when the code under test begins.",
         ],
         consecutive=True,
     )
 
 
+@pytest.mark.parametrize(
+    ("fixture", "summary"),
+    [
+        ("spidra_api", "The batch API for a test that runs mocked, recorded and replayed."),
+        (
+            "spidra_server",
+            "The fake Spidra on a loopback port, for clients in other processes and other languages.",
+        ),
+        ("spidra_vcr_config", "Settings of vcrpy for the cassettes of spidra_api: *"),
+    ],
+)
+def test_the_newer_fixtures_are_described(run_tests, fixture, summary):
+    result = run_tests("", "--fixtures")
+    result.stdout.fnmatch_lines([f"{fixture} -- *plugin.py:*", f"    {summary}"], consecutive=True)
+
+
 def test_the_marker_is_described(run_tests):
     result = run_tests("", "--markers")
     result.stdout.fnmatch_lines(["@pytest.mark.spidra(*): settings of pytest-spidra for this test.*"])
-    for name in ("allow_unused_steps",):
+    for name in ("allow_unused_steps", "modes", "cassette"):
         result.stdout.fnmatch_lines([f"@pytest.mark.spidra(*{name}*): * {name}: *"])
 
 
@@ -652,7 +668,10 @@ def test_the_ini_options_are_described(run_tests):
     result = run_tests("", "--help")
     for line in (
         "  spidra_base_url (string):",
-        "*URL below which spidra_mock answers requests (pytest-spidra).",
+        "*URL below which requests are answered, and to which they are sent while *",
+        "  spidra_modes (args):",
+        "  spidra_cassette_dir (string):",
+        "  --spidra-record={none,once,all}",
         "  spidra_request_limit (string):",
         "*Most requests to Spidra without progress in one test; one more fails it (pytest-spidra).",
     ):
@@ -669,7 +688,9 @@ def test_everything_of_the_plugin_is_called_spidra(pytestconfig):
         # A fixture is an object of its own since pytest 8.4, and a marked function before.
         if type(value).__name__ == "FixtureFunctionDefinition" or hasattr(value, "_pytestfixturefunction")
     }
-    assert names >= {"spidra_mock", "spidra_batch_factory"}
+    assert names == {
+        *("spidra_mock", "spidra_api", "spidra_server", "spidra_batch_factory", "spidra_vcr_config"),
+    }
     assert [name for name in names if not name.startswith("spidra_")] == []
 
 

@@ -20,8 +20,24 @@ REAL_HOST = "api.spidra.io"
 
 
 @contextmanager
-def walled(hosts: Collection[str], stop: Callable[[str], None]) -> Iterator[None]:
-    """Call `stop` with a message when anything in this process asks the way to one of `hosts`."""
+def walled(
+    hosts: Collection[str],
+    stop: Callable[[str], None],
+    *,
+    fixture: str = "spidra_mock",
+    gate: Callable[[], bool] = lambda: False,
+) -> Iterator[None]:
+    """Call `stop` with a message when anything in this process asks the way to one of `hosts`.
+
+    Args:
+        hosts: Names of hosts, lower-case.
+
+        stop: Called with the message.
+
+        fixture: What the user's test has asked for.
+
+        gate: Whether somebody may pass just now: a request that is being recorded.
+    """
 
     def guarding(function: Callable[..., Any], place: int) -> Callable[..., Any]:
         """Look at the host in an argument before `function` does."""
@@ -34,8 +50,8 @@ def walled(hosts: Collection[str], stop: Callable[[str], None]) -> Iterator[None
                 asked = asked.decode("ascii", "replace")
             if isinstance(asked, str) and "://" in asked:  # what a proxy is asked for
                 asked = urlsplit(asked).hostname
-            if isinstance(asked, str) and asked.lower().rstrip(".") in hosts:
-                stop(_message(asked))
+            if isinstance(asked, str) and asked.lower().rstrip(".") in hosts and not gate():
+                stop(_message(asked, fixture))
             return function(*args, **kwargs)
 
         return guarded
@@ -63,12 +79,12 @@ def walled(hosts: Collection[str], stop: Callable[[str], None]) -> Iterator[None
                 setattr(owner, name, old)
 
 
-def _message(host: str) -> str:
-    return f"""Something tried to reach {host} past spidra_mock.
+def _message(host: str, fixture: str) -> str:
+    return f"""Something tried to reach {host} past {fixture}.
 
-spidra_mock answers httpx clients that ask below its base URL. A request
+{fixture} answers httpx clients that ask below its base URL. A request
 of another HTTP library, of a transport that is not httpx's own, or to
 another path of this host would have gone to the real service, with a
 real key for real credits. It was stopped before it left.
 
-To fix it, use httpx with its own transports, and spidra_mock.base_url."""
+To fix it, use httpx with its own transports, and {fixture}.base_url."""

@@ -95,6 +95,7 @@ _TAKES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "outputs": ("a collection of output names", _texts),
     "schema_warnings": ("a collection of sentences", _texts),
     "refuse_unknown_fields": ("True or False", lambda value: type(value) is bool),
+    "invalid_hosts_fail": ("True or False", lambda value: type(value) is bool),
     "timestamps": ('"seconds" or "milliseconds"', lambda value: value in ("seconds", "milliseconds")),
 }
 
@@ -144,6 +145,10 @@ class Account:
         refuse_unknown_fields: Whether a submit with a field the API does not have is a 422 (which finds
             ``use_proxy`` for ``useProxy``). No source says; ignored by default.
 
+        invalid_hosts_fail: Whether a URL without outcomes fails when its host ends in ``.invalid``, which cannot
+            resolve (RFC 2606). Off by default: a URL without outcomes completes. A server has it on, as code
+            that knows nothing of scripts gets its failing items from such URLs.
+
         timestamps: How fine dates are. Documented examples have whole seconds; a JavaScript backend may send
             milliseconds.
     """
@@ -162,6 +167,7 @@ class Account:
     outputs: Collection[str] = ("json", "markdown")
     schema_warnings: Collection[str] = ()
     refuse_unknown_fields: bool = False
+    invalid_hosts_fail: bool = False
     timestamps: Literal["seconds", "milliseconds"] = "seconds"
 
     def __setattr__(self, name: str, value: Any) -> None:

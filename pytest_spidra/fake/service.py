@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import deque
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from pytest_spidra.fake import refusals, rendering, submissions
 from pytest_spidra.fake.account import Account, Book, Ledger, Quota
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from pytest_spidra.messages import Request
 
 ME = "me"
+
+NO_SUCH_HOST = "net::ERR_NAME_NOT_RESOLVED"
 
 LIST_LIMIT = 20
 LIST_LIMIT_MOST = 50
@@ -190,9 +193,17 @@ class Service:
         return [url for url in self._outcomes if url not in had]
 
     def _outcome(self, state: BatchState, item: Item) -> Outcome:
-        """Return how an item's next attempt ends: the last outcome repeats, without any it completes."""
+        """Return how an item's next attempt ends: the last outcome repeats, without any it completes.
+
+        Without any, and if the account says so, an item fails whose host cannot resolve. No source shows the
+        text; this one is Chromium's.
+        """
         outcomes = self._outcomes_of.get(state.id, {}).get(item.url) or self._outcomes.get(item.url)
-        return outcomes[min(item.attempt, len(outcomes)) - 1] if outcomes else completed()
+        if outcomes:
+            return outcomes[min(item.attempt, len(outcomes)) - 1]
+        if self.account.invalid_hosts_fail and _cannot_resolve(item.url):
+            return failed(NO_SUCH_HOST)
+        return completed()
 
     # -- batches ---------------------------------------------------------------------------------------
 
@@ -301,6 +312,12 @@ def _end_as(state: BatchState, status: BatchStatus, untold: set[str]) -> None:
             state.start(item, state.created_at + 10 * MICROSECONDS)
             state.finish(item, then)
     state.status, state.finished_at = status, then
+
+
+def _cannot_resolve(url: str) -> bool:
+    """Whether a URL's host is below ``invalid``, the top-level domain that never exists (RFC 2606)."""
+    host = (urlsplit(url).hostname or "").rstrip(".")
+    return host == "invalid" or host.endswith(".invalid")
 
 
 def _uuid(batch: int, item: int) -> str:

@@ -119,10 +119,19 @@ class VirtualClock:
 
     ``time.time()`` continues from what it said at the start, so under time-machine from there.
     Under freezegun, and in the event loop of looptime, ``start`` raises RuntimeError.
+
+    Args:
+        paced: Whether a wait lasts as long in real time as in virtual time. Somebody outside works in real
+            time then; waits are as exact as ever, for they end at their deadlines, however late that is noticed.
+
+        began_at: What the wall clock says at the start, in microseconds since the Unix epoch; None: what it
+            says by itself.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, paced: bool = False, began_at: int | None = None) -> None:
         """Make a clock that does not run yet."""
+        self._paced = paced
+        self._began_at = began_at
         self._lock = threading.RLock()
         self._changed = threading.Condition(self._lock)
         self._generation = 0
@@ -226,7 +235,10 @@ class VirtualClock:
         self._owner = weakref.ref(this_thread)
         self._foreign.update(t for t in threading.enumerate() if t is not this_thread)
         self._trip = self._first_trip = _time_machine_trip()
-        self._wall_base = self._first_wall = REAL.functions.time_ns() // 1_000
+        told = REAL.functions.time_ns() // 1_000
+        if self._began_at is not None and self._trip is None:  # who travels in time has said where to
+            told = self._began_at
+        self._wall_base = self._first_wall = told
         # Upwards: monotonic time must not step back, not even by part of a microsecond.
         self._monotonic_base = -(-REAL.functions.monotonic_ns() // 1_000)
         self._stopped = False
@@ -401,7 +413,7 @@ class VirtualClock:
         self._flow(real)
         if self._is_over(waiter):
             return True
-        if self._nobody_can_run(real):
+        if not self._paced and self._nobody_can_run(real):
             self._jump()
             return True
         if waiter.patience is not None and real >= waiter.patience:

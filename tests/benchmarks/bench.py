@@ -15,7 +15,7 @@ import httpx
 import respx
 
 from pytest_spidra import rules
-from pytest_spidra.session import Session, Settings
+from pytest_spidra.session import FakeSession, Settings
 from pytest_spidra.virtual_time.clock import VirtualClock
 
 BASE_URL = "https://api.spidra.io/api"
@@ -27,7 +27,7 @@ ROUNDS = 31
 @contextmanager
 def session(**settings):
     """Yield an open session."""
-    session = Session(Settings(base_url=BASE_URL, request_limit=10_000, **settings))
+    session = FakeSession(Settings(base_url=BASE_URL, request_limit=10_000, **settings))
     with session.open():
         yield session
 

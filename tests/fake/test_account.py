@@ -31,6 +31,7 @@ WRONG = [
     *[("outputs", value) for value in ("json", None, [1], 5)],
     *[("schema_warnings", value) for value in ("a warning", None, [1])],
     *[("refuse_unknown_fields", value) for value in (1, None, "no")],
+    *[("invalid_hosts_fail", value) for value in (1, None, "yes")],
     *[("timestamps", value) for value in ("microseconds", None, 3, [], {})],
 ]
 RIGHT = [
@@ -50,6 +51,7 @@ RIGHT = [
     *[("outputs", value) for value in ([], ["json"], {"json"})],
     *[("schema_warnings", value) for value in ([], ["A warning."])],
     *[("refuse_unknown_fields", value) for value in (True, False)],
+    *[("invalid_hosts_fail", value) for value in (True, False)],
     *[("timestamps", value) for value in ("seconds", "milliseconds")],
 ]
 

@@ -1,0 +1,274 @@
+"""The player: answers requests from a cassette, each with its own recorded reply.
+
+What a request gets depends on the batch that it is about, never on what others do at the same time: submits
+are told apart by their bodies, and the requests about one batch are played in the order in which they were
+recorded. When the recorded client did one thing after the other, so must the one that is tested.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict, deque
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl
+
+from pytest_spidra import words
+from pytest_spidra.fake import endpoints
+from pytest_spidra.messages import Unanswerable
+from pytest_spidra.verdicts import paragraph
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pytest_spidra.cassettes.files import Format, Tape
+    from pytest_spidra.messages import Reply, Request
+
+MOST = 12  # lines of what was recorded, around the place where it went wrong
+
+WHY = "A replay gives the recorded answers and nothing else: what the API would have answered here, nobody knows."
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A request as it is compared: which course it belongs to, what it is in that course, and vcrpy's form."""
+
+    lane: str
+    identity: str
+    stored: Any
+    request: Request
+
+
+class Player:
+    """Answers from a tape.
+
+    Args:
+        tape: What was recorded.
+
+        reading: How it is read: filters, and what requests are matched on.
+
+        base_url: The URL below which requests are answered.
+
+        keys: API keys that do not stand in the tape.
+
+        again: The command that records the tape anew.
+
+        paced: Whether replies take as long as they took, on the test's clock.
+    """
+
+    routable = False
+
+    def __init__(
+        self, tape: Tape, reading: Format, *, base_url: str, keys: list[str], again: str, paced: bool
+    ) -> None:
+        self.tape = tape
+        self._reading = reading
+        self._base_url = base_url
+        self._keys = keys
+        self._again = again
+        self._paced = paced
+        self._recorded = [self._compared(one.stored, one.request) for one in tape.interactions]
+        self._played = [False] * len(self._recorded)
+        self._lanes: dict[str, deque[int]] = defaultdict(deque)
+        for place, one in enumerate(self._recorded):
+            self._lanes[one.lane].append(place)
+        # One after the other: no request was sent while another was under way.
+        self._in_a_row = all(
+            one.times is not None and one.times.known == one.number for one in tape.interactions
+        )
+        self._next = 0
+        self.failed = False
+
+    def knows(self, request: Request) -> bool:
+        """Whether it is a request to the batch API."""
+        return endpoints.match(request.method, request.path) is not None
+
+    def answer(self, request: Request) -> Reply:
+        """Return the reply that was recorded.
+
+        Raises:
+            Unanswerable: None was recorded for this request in this place.
+        """
+        stored, clean = self._reading.asked(request, self._base_url, {*self._keys, *request.keys})
+        asked = self._compared(stored, clean)
+        place = self._find(asked)
+        if place is None:
+            self.failed = True
+            raise Unanswerable(self._refusal(asked))
+        self._played[place] = True
+        self._lanes[self._recorded[place].lane].remove(place)  # at its very beginning, or near it
+        while self._next < len(self._played) and self._played[self._next]:
+            self._next += 1
+        reply = self.tape.interactions[place].reply
+        return reply if self._paced else replace(reply, took=0.0)
+
+    @property
+    def unplayed(self) -> str | None:
+        """What was recorded and not asked for, in words; None when everything was."""
+        left = [place for place, played in enumerate(self._played) if not played]
+        if not left or self.failed:
+            return None
+        count = f"{len(left)} of {len(self._played)} recorded exchanges"
+        return "\n\n".join(
+            [
+                paragraph(f"{count} were not asked for; the first is {self._line(left[0])}."),
+                paragraph(
+                    "The client did less than when it was recorded: it ended early, or left something out."
+                ),
+                self._listing(left[0]),
+                self._way_out(),
+            ]
+        )
+
+    # -- finding ---------------------------------------------------------------------------------------
+
+    def _find(self, asked: Asked) -> int | None:
+        """Return the place of the interaction to play."""
+        if self._in_a_row:
+            due = self._next if self._next < len(self._recorded) else None
+            return due if due is not None and self._same(asked, due) else None
+        return next((place for place in self._candidates(asked.lane) if self._same(asked, place)), None)
+
+    def _candidates(self, lane: str) -> Iterator[int]:
+        """Yield what may come next in a lane: the first, and whatever was under way together with it."""
+        if lane == _SUBMITS:  # with matchers of the user's own: any submit that was not played yet
+            yield from list(self._lanes[lane])
+            return
+        latest = float("inf")
+        for place in list_front(self._lanes.get(lane)):
+            one = self.tape.interactions[place]
+            if one.number > latest:
+                return
+            yield place
+            if one.times is None:
+                return
+            latest = min(latest, one.times.known)
+
+    def _same(self, asked: Asked, place: int) -> bool:
+        recorded = self._recorded[place]
+        if self._reading.matchers is None:
+            return (asked.lane, asked.identity) == (recorded.lane, recorded.identity)
+        if asked.lane != recorded.lane:
+            return False
+        return all(_agrees(matcher, asked.stored, recorded.stored) for matcher in self._reading.matchers)
+
+    def _compared(self, stored: Any, request: Request) -> Asked:
+        found = endpoints.match(request.method, request.path)
+        name, batch_id = found[0].name if found else "", found[1] if found else None
+        query = json.dumps(sorted(parse_qsl(request.query, keep_blank_values=True)))
+        identity = f"{request.method} {request.path.rstrip('/')} {query} {canonical(request)}"
+        if name == "batch.submit":
+            lane = identity if self._reading.matchers is None else _SUBMITS
+        else:
+            lane = batch_id or f"{name} {query}"
+        return Asked(lane, identity, stored, request)
+
+    # -- telling ---------------------------------------------------------------------------------------
+
+    def _refusal(self, asked: Asked) -> str:
+        """Say what was asked, what was recorded, and what to do."""
+        request = asked.request
+        told = [
+            paragraph(f"The client asked for what {self.tape.path} does not hold here."),
+            paragraph(WHY),
+            f"    asked     {request.method} {request.target}{_size(request)}\n    recorded  {self._due(asked)}",
+        ]
+        if difference := self._difference(asked):
+            told.append(difference)
+        return "\n\n".join([*told, self._listing(self._next), self._way_out()])
+
+    def _due(self, asked: Asked) -> str:
+        """Say what was to come."""
+        if not self._recorded:
+            return "nothing: the recorded client sent no request"
+        if self._in_a_row and self._next < len(self._recorded):
+            return f"{self._line(self._next)}, in this place"
+        if lane := self._lanes.get(asked.lane):
+            return f"{self._line(lane[0])}, as the next one of these"
+        if any(one.lane == asked.lane for one in self._recorded):
+            what = "submit" if asked.identity.startswith("POST /batch/scrape ") else "batch"
+            return f"no more about this {what}: all that was recorded has been asked for"
+        if self._next == len(self._recorded):
+            return "no more: all that was recorded has been asked for"
+        return "no such request"
+
+    def _difference(self, asked: Asked) -> str | None:
+        """Say how a submit differs from the one that was recorded."""
+        submits = [
+            place
+            for place, one in enumerate(self._recorded)
+            if one.request.path == asked.request.path and one.request.method == asked.request.method == "POST"
+        ]
+        left = [place for place in submits if not self._played[place]]
+        mine = asked.request.json
+        if not left or not isinstance(mine, dict):
+            return None
+        if any(self._recorded[place].identity == asked.identity for place in left):
+            return "    It was recorded, in another place: the order has changed."
+        theirs = self._recorded[left[0]].request.json
+        theirs = theirs if isinstance(theirs, dict) else {}
+        lines = []
+        for name in sorted({*mine, *theirs}):
+            if mine.get(name) != theirs.get(name):
+                lines += [f"    {name}", f"      asked     {_short(mine, name)}"]
+                lines += [f"      recorded  {_short(theirs, name)}"]
+        return "\n".join(lines) or None
+
+    def _line(self, place: int) -> str:
+        exchange = self.tape.interactions[place].exchange
+        return f"#{exchange.number} {words.request(exchange)} ({words.sight(exchange)})"
+
+    def _listing(self, around: int) -> str:
+        first = max(0, min(around - MOST // 2, len(self._recorded) - MOST))
+        shown = range(first, min(first + MOST, len(self._recorded)))
+        lines = [
+            f"    {'played' if self._played[place] else '      '}  {self._line(place)}" for place in shown
+        ]
+        before, after = first, len(self._recorded) - first - len(lines)
+        head = f"Recorded were {len(self._recorded)} exchanges" + (":" if lines else ".")
+        cut = (f"            … {before} before these", f"            … {after} after these")
+        return "\n".join([head, *([cut[0]] if before else []), *lines, *([cut[1]] if after else [])])
+
+    def _way_out(self) -> str:
+        return (
+            paragraph(
+                "To fix it, find out why the client does something else now. If that is right, record anew, with a "
+                "key and for credits:"
+            )
+            + f"\n    {self._again}"
+        )
+
+
+_SUBMITS = "submits"
+
+
+def list_front(lane: deque[int] | None, most: int = 64) -> list[int]:
+    """Return the first places of a lane: more than that many are not under way at once about one batch."""
+    return [] if lane is None else [lane[place] for place in range(min(most, len(lane)))]
+
+
+def canonical(request: Request) -> str:
+    """Return a body in a form in which two that mean the same are the same."""
+    if not request.content:
+        return ""
+    value = request.json
+    return request.content.hex() if value is None else json.dumps(value, sort_keys=True)
+
+
+def _agrees(matcher: Any, asked: Any, recorded: Any) -> bool:
+    """Ask a matcher of vcrpy's: they say no with False or with an AssertionError."""
+    try:
+        return matcher(asked, recorded) is not False
+    except AssertionError:
+        return False
+
+
+def _size(request: Request) -> str:
+    body = request.json
+    urls = body.get("urls") if isinstance(body, dict) else None
+    return f" ({len(urls)} URLs)" if isinstance(urls, list) else ""
+
+
+def _short(body: dict[str, Any], name: str) -> str:
+    text = json.dumps(body[name], ensure_ascii=False) if name in body else "-"
+    return text if len(text) <= 200 else f"{text[:199]}…"

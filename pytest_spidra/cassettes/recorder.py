@@ -1,0 +1,200 @@
+"""The recorder: notes what the real API answers, and makes a cassette of it when the test has passed."""
+
+from __future__ import annotations
+
+import os
+import threading
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from pytest_spidra.cassettes.files import MICROSECONDS, CassetteError, MissingCassetteError, Times
+from pytest_spidra.fake import endpoints
+from pytest_spidra.messages import Reply, Unanswerable
+from pytest_spidra.no_network import innermost, reasons
+from pytest_spidra.verdicts import paragraph
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pytest_spidra.cassettes.files import Format
+    from pytest_spidra.clock import Clock
+    from pytest_spidra.messages import Request
+
+SHORTEST_KEY = 8  # a shorter one that a test makes up would take other words with it
+BEGAN = datetime.now(UTC).timestamp()
+"""When this run began, about: a cassette that is younger was recorded in it."""
+
+
+class Recorder:
+    """Notes requests that go outside and their replies.
+
+    Args:
+        path: The cassette's file.
+
+        writing: How it is written.
+
+        base_url: The URL below which requests are sent.
+
+        key: The API key, which must not get into the file.
+    """
+
+    routable = False
+
+    def __init__(self, path: Path, writing: Format, base_url: str, key: str) -> None:
+        self._path = path
+        self._writing = writing
+        self._base_url = base_url
+        self._keys = {key}
+        self._under_way: dict[int, Leg] = {}
+        self._done: dict[int, tuple[Request, Reply, Times]] = {}
+        self._sent = 0
+        self._broken = ""
+        self._lock = threading.Lock()
+
+    def knows(self, request: Request) -> bool:
+        """Whether it is a request to the batch API: only those are recorded, so only those are sent."""
+        return endpoints.match(request.method, request.path) is not None
+
+    @property
+    def busy(self) -> bool:
+        """Whether a request of ours is on its way just now."""
+        return bool(self._under_way)
+
+    def leave(self, request: Request, clock: Clock) -> Leg:
+        """Let a request go."""
+        with self._lock:
+            self._sent += 1
+            self._keys |= {key for key in request.keys if len(key) >= SHORTEST_KEY}
+            leg = self._under_way[self._sent] = Leg(self, self._sent, request, clock)
+        return leg
+
+    def arrived(self, leg: Leg, reply: Reply) -> None:
+        """Note a reply."""
+        took = leg.clock.elapsed - leg.at
+        with self._lock:
+            del self._under_way[leg.number]
+            times = Times(leg.at, round(took, 6), self._sent, leg.date)
+            self._done[leg.number] = leg.request, reply, times
+
+    def broke(self, leg: Leg, why: str) -> None:
+        """Note that a request had no reply: no cassette can hold that."""
+        with self._lock:
+            self._under_way.pop(leg.number, None)
+            self._broken = self._broken or f"{leg.request.method} {leg.request.target} {why}"
+
+    def check(self) -> None:
+        """See that the cassette can be written, before anything is paid for.
+
+        Raises:
+            CassetteError: It cannot.
+        """
+        folder = self._path.parent
+        while not folder.exists():
+            folder = folder.parent
+        if not folder.is_dir():
+            msg = f"{self._path} could not be written: {folder} is no folder. Nothing was sent."
+        elif not os.access(folder, os.W_OK | os.X_OK):
+            msg = f"{self._path} could not be written: the folder {folder} is read-only. Nothing was sent."
+        else:
+            return
+        raise CassetteError(msg)
+
+    def save(self) -> None:
+        """Make the cassette.
+
+        Raises:
+            CassetteError: There is something that it cannot hold, or must not. What stood there is as it was.
+        """
+        if not self._broken and self._under_way:
+            leg = next(iter(self._under_way.values()))
+            self._broken = f"{leg.request.method} {leg.request.target} had no reply when the test ended"
+        if self._broken:
+            raise CassetteError(
+                "\n\n".join(
+                    [
+                        paragraph(f"{self._path} was not written: {self._broken}."),
+                        paragraph(
+                            "A cassette holds replies only, so a replay could not show what the client saw here. "
+                            "Record anew; a failure that belongs to the test is scripted: reply_lost(), "
+                            "ok(after=…)."
+                        ),
+                    ]
+                )
+            )
+        done = [self._done[number] for number in sorted(self._done)]
+        self._refuse_sharing(done)
+        self._writing.write(self._path, done, self._base_url, self._keys)
+
+    def _refuse_sharing(self, done: list[tuple[Request, Reply, Times]]) -> None:
+        """Refuse to replace what another test has recorded in this run with something else."""
+        try:
+            young = self._path.stat().st_mtime >= BEGAN
+            there = self._writing.read(self._path, self._base_url) if young else None
+        except (OSError, MissingCassetteError, CassetteError):
+            return
+        if there is None:
+            return
+        if [_kind(request) for request, _, _ in done] != [_kind(one.request) for one in there.interactions]:
+            raise CassetteError(
+                paragraph(
+                    f"{self._path} was not written: another test has recorded other requests into it a moment ago, "
+                    "and only one of them could be replayed. Give each test a cassette of its own."
+                )
+            )
+
+
+class Leg:
+    """One request on its way to the real API and back."""
+
+    def __init__(self, recorder: Recorder, number: int, request: Request, clock: Clock) -> None:
+        self._recorder = recorder
+        self.number = number
+        self.request = request
+        self.clock = clock
+        self.at = clock.elapsed
+        sent = datetime.fromtimestamp(clock.now / MICROSECONDS, UTC)
+        self.date = sent.isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+    def back(self, what: Reply | Exception) -> Reply:
+        """Take in what came of it.
+
+        Raises:
+            Unanswerable: A broken connection: the recording is over.
+        """
+        if isinstance(what, Reply):
+            self._recorder.arrived(self, what)
+            return what
+        error = innermost(what)
+        name = type(error).__name__
+        why = list(reasons(error))
+        fate = "did not reach the API" if why or name in _NOT_SENT else "got no reply"
+        hope = "" if fate == "did not reach the API" else "; the API may have done the work all the same"
+        self._recorder.broke(self, f"{fate} ({name})")
+        raise Unanswerable(
+            "\n\n".join(
+                [
+                    paragraph(
+                        f"The recording ends here: {self.request.method} {self.request.target} {fate}{hope}."
+                    ),
+                    f"    {name}: {error}",
+                    *map(paragraph, why),
+                    paragraph(
+                        "A cassette holds replies only, so nothing of this recording was kept. A broken connection "
+                        "that belongs to the test is scripted: request_lost(), reply_lost()."
+                    ),
+                ]
+            )
+        )
+
+    def abandoned(self) -> None:
+        """The client stopped waiting."""
+        self._recorder.broke(self, "was given up by the client before its reply came")
+
+
+def _kind(request: Request) -> tuple[str, int, object]:
+    """Return what stays of a request from one recording to the next: not the ids of batches."""
+    body = request.json
+    return request.method, request.path.count("/"), body.get("urls") if isinstance(body, dict) else None
+
+
+_NOT_SENT = frozenset({"ConnectError", "ConnectTimeout", "PoolTimeout", "UnsupportedProtocol"})

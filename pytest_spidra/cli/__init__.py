@@ -1,0 +1,34 @@
+"""The command line, ``python -m pytest_spidra``: one module for each command."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import TYPE_CHECKING
+
+from pytest_spidra.cli import serve
+from pytest_spidra.cli.troubles import Trouble
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+COMMANDS = (serve,)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit status: 2 when it could not begin, with a sentence that says why.
+
+    Args:
+        arguments: What stands behind the program's name; None: those of this process.
+    """
+    parser = argparse.ArgumentParser(prog="python -m pytest_spidra", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    for command in COMMANDS:
+        command.add_to(commands)
+    chosen = parser.parse_args(arguments)
+    try:
+        status: int = chosen.run(chosen)
+    except Trouble as trouble:
+        print(f"pytest-spidra: {trouble}", file=sys.stderr)  # noqa: T201 - a command line talks
+        return 2
+    return status

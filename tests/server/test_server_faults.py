@@ -1,0 +1,252 @@
+"""Scripted faults on a real wire: connections that break, replies that take their time."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+
+import httpx
+import pytest
+import requests
+from wire import connected, replies, request, rest, said, statuses, submit
+
+from pytest_spidra import gateway_error, ok, reply_lost, request_lost
+from pytest_spidra.messages import Flight, Reply
+from pytest_spidra.server import Server
+
+
+def with_httpx(server, path="/batch/scrape"):
+    with httpx.Client(headers={"x-api-key": server.api_key}, timeout=10) as client:
+        client.post(server.base_url + path, json={"urls": ["https://a.example/"]})
+
+
+def with_requests(server):
+    body = {"urls": ["https://a.example/"]}
+    with requests.Session() as session:
+        session.post(
+            f"{server.base_url}/batch/scrape", json=body, headers={"x-api-key": server.api_key}, timeout=10
+        )
+
+
+def with_a_socket(server):
+    if not said(server, submit(), half_closed=False):
+        msg = "the server hung up"
+        raise ConnectionError(msg)
+
+
+CLIENTS = [
+    (with_httpx, httpx.TransportError),
+    (with_requests, requests.ConnectionError),
+    (with_a_socket, ConnectionError),
+]
+
+
+# -- lost ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("send", "error"), CLIENTS)
+def test_a_lost_reply_is_a_closed_connection_and_the_batch_exists(server, send, error):
+    server.batch.submit.script(reply_lost())
+    with pytest.raises(error):
+        send(server)
+    assert len(server.batches) == 1
+    assert server.credits.reserved == server.account.price_per_url
+    (exchange,) = server.exchanges
+    assert (exchange.seen, exchange.answered) == ("ReadTimeout", 202)
+
+
+@pytest.mark.parametrize(("send", "error"), CLIENTS)
+def test_a_lost_request_is_a_closed_connection_and_there_is_no_batch(server, send, error):
+    server.batch.submit.script(request_lost())
+    with pytest.raises(error):
+        send(server)
+    assert server.batches == []
+    (exchange,) = server.exchanges
+    assert (exchange.seen, exchange.answered) == ("ConnectError", None)
+
+
+def test_a_lost_reply_ends_the_connection_in_order_and_a_lost_request_resets_it(server):
+    server.batch.submit.script(reply_lost(), request_lost(), reply_lost("ReadError"))
+    assert said(server, submit(), half_closed=False) == b""
+    for _ in range(2):
+        with pytest.raises(ConnectionResetError):
+            said(server, submit(), half_closed=False)
+
+
+def test_after_a_lost_reply_the_next_request_is_answered(server, http):
+    server.batch.list.script(reply_lost(), request_lost())
+    for _ in range(2):
+        with pytest.raises(httpx.TransportError):
+            http.get("/batch/scrape")
+    assert http.get("/batch/scrape").status_code == 200
+
+
+def test_a_cut_off_body_comes_in_a_whole_message(server, http):
+    server.batch.list.script(ok(body="truncated"), ok(body="empty"), gateway_error(502))
+    cut, nothing, page = (http.get("/batch/scrape") for _ in range(3))
+    assert (cut.status_code, cut.text[:9]) == (200, '{"jobs":[')
+    with pytest.raises(ValueError, match="Expecting|Unterminated|delimiter"):
+        cut.json()
+    assert (nothing.status_code, nothing.content) == (200, b"")
+    assert (page.status_code, page.headers["content-type"]) == (502, "text/html")
+
+
+# -- slow ------------------------------------------------------------------------------------------------
+
+
+def test_a_slow_reply_takes_its_time_and_others_do_not_wait_for_it(server, http):
+    server.batch.submit.script(ok(after=0.5))
+    slow = threading.Thread(target=with_httpx, args=(server,))
+    begun = time.perf_counter()
+    slow.start()
+    while not server.batches:
+        time.sleep(0.01)
+    assert http.get("/batch/scrape").status_code == 200
+    assert time.perf_counter() - begun < 0.4
+    slow.join()
+    assert time.perf_counter() - begun >= 0.5
+    submit, _ = server.exchanges
+    assert submit.seen_at - submit.sent_at >= 0.5
+
+
+def test_the_client_s_own_deadline_ends_a_slow_request(server):
+    """The service did the work; the log says that the client hung up."""
+    server.batch.submit.script(ok(after=600))
+    with httpx.Client(headers={"x-api-key": server.api_key}, timeout=0.2) as client, pytest.raises(httpx.ReadTimeout):
+        client.post(f"{server.base_url}/batch/scrape", json={"urls": ["https://a.example/"]})
+    deadline = time.monotonic() + 5
+    while server.exchanges[0].seen is None and time.monotonic() < deadline:
+        time.sleep(0.01)
+    (exchange,) = server.exchanges
+    assert (exchange.seen, exchange.answered) == ("cancelled", 202)
+
+
+def test_a_client_that_breaks_off_a_slow_request_is_noticed(server):
+    server.batch.list.script(ok(after=600))
+    with connected(server) as connection:
+        connection.sendall(request("GET /api/batch/scrape HTTP/1.1"))
+        while not server.exchanges.calls("batch.list"):
+            time.sleep(0.01)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")  # reset it
+    deadline = time.monotonic() + 5
+    while server.exchanges[0].seen is None and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert server.exchanges[0].seen == "cancelled"
+
+
+def test_who_floods_the_server_during_a_slow_reply_is_hung_up_on(server):
+    server.batch.list.script(ok(after=600))
+    with connected(server) as connection:
+        connection.sendall(request("GET /api/batch/scrape HTTP/1.1"))
+        with pytest.raises(ConnectionError):
+            for _ in range(1000):
+                connection.sendall(b"x" * 1_000_000)
+
+
+def test_stop_does_not_wait_for_slow_replies():
+    server = Server()
+    server.start()
+    server.api.batch.list.always(ok(after=600))
+    with connected(server.api) as one, connected(server.api) as two:
+        for connection in (one, two):
+            connection.sendall(request("GET /api/batch/scrape HTTP/1.1"))
+        while len(server.api.exchanges) < 2:
+            time.sleep(0.01)
+        begun = time.perf_counter()
+        server.stop()
+        assert time.perf_counter() - begun < 0.5
+        assert rest(one) == rest(two) == b""
+    assert [exchange.seen for exchange in server.api.exchanges] == ["cancelled", "cancelled"]
+    assert server.errors == []
+
+
+# -- what goes wrong in a test ---------------------------------------------------------------------------
+
+
+def test_a_failure_within_the_server_is_kept_and_the_connection_closed(running, server):
+    """A header that no message can hold is the script's fault, and is no traceback in a thread."""
+    server.batch.list.script(503)
+    server.router["batch.list"].respond(200, headers={"x-bad": "a"})
+    server.batch.get.script(reply_lost())
+    from pytest_spidra import http_error
+
+    server.batch.cancel.script(http_error(503, headers={"x-bad": "a\nb"}))
+    assert said(server, request("DELETE /api/batch/scrape/x HTTP/1.1")) == b""
+    assert ["Illegal header value" in str(error) for error in running.errors] == [True]
+    assert statuses(said(server, request("GET /api/batch/scrape HTTP/1.1"))) == [503]
+    running.errors.clear()
+
+
+class FailsDoor:
+    """A door whose flights end in a failure of pytest, which is no `Exception`."""
+
+    prefix = ""
+
+    def send(self, request):
+        if request.path == "/send":
+            pytest.fail("within send")
+
+        class Delayed(Flight):
+            @property
+            def delay(self):
+                return pytest.fail("within delay")
+
+        return Delayed(self.seen.append, (0.0, Reply(200)))
+
+    def __init__(self):
+        self.seen = []
+
+
+def test_a_failure_of_pytest_is_kept_too():
+    from pytest_spidra.clients.sockets import Listener
+
+    listener, door = Listener(), FailsDoor()
+    listener.start(door)
+    for path in ("/send", "/delay"):
+        with socket.create_connection(("127.0.0.1", listener.port), timeout=10) as connection:
+            connection.sendall(request(f"GET {path} HTTP/1.1"))
+            assert rest(connection) == b""
+    listener.stop()
+    assert [str(error) for error in listener.errors] == ["within send", "within delay"]
+    assert door.seen == ["cancelled"]
+
+
+def test_a_script_s_own_function_may_stop_the_server():
+    server = Server()
+    server.start()
+    server.api.router["batch.list"].mock(side_effect=lambda _: server.stop())
+    with connected(server.api) as connection:
+        connection.sendall(request("GET /api/batch/scrape HTTP/1.1"))
+        assert rest(connection) == b""
+    assert server.errors == []
+
+
+def test_work_that_does_not_end_is_reported_by_stop(monkeypatch):
+    from pytest_spidra.clients import sockets
+
+    monkeypatch.setattr(sockets, "END", 0.05)
+    go_on = threading.Event()
+    server = Server()
+    server.start()
+    server.api.router["batch.list"].mock(side_effect=lambda _: go_on.wait(10) and None)
+    with connected(server.api) as connection:
+        connection.sendall(request("GET /api/batch/scrape HTTP/1.1"))
+        while not len(server.api.exchanges):
+            time.sleep(0.01)
+        server.stop()
+        go_on.set()
+        for thread in server._listener._threads:
+            thread.join()
+    assert [str(error) for error in server.errors] == [
+        "a request was still being handled when the server stopped"
+    ]
+
+
+def test_a_body_nested_too_deeply_for_python_is_a_bad_request(server):
+    for depth in (450, 700, 100_000):
+        body = b'{"urls": ' + b"[" * depth + b"]" * depth + b"}"
+        data = request("POST /api/batch/scrape HTTP/1.1", f"content-length: {len(body)}", body=body)
+        assert statuses(said(server, data)) in ([400], [422])
+    ((status, _, _),) = replies(said(server, submit()))
+    assert status == 202
