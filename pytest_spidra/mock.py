@@ -99,6 +99,8 @@ class BatchEndpoints:
 
     def __getattr__(self, name: str) -> Any:
         __tracebackhide__ = True
+        if name in {"outcomes", "ends"}:
+            raise AttributeError(_fake_only(f"batch.{name}"))
         words = [name for name in dir(self) if not name.startswith("_")]
         meant = difflib.get_close_matches(name, words, 1, 0.5)
         hint = f" Did you mean {meant[0]!r}?" if meant else ""
@@ -229,6 +231,21 @@ class SpidraApi(Assertions):
     def batch(self) -> BatchEndpoints:
         """The endpoints: ``batch.submit.script(503)``, ``batch.get.always(503)``."""
         return self._batch
+
+
+    def __getattr__(self, name: str) -> Any:
+        __tracebackhide__ = True
+        if not name.startswith("_") and hasattr(SpidraMock, name):
+            raise AttributeError(_fake_only(name))
+        msg = f"{type(self).__name__!r} object has no attribute {name!r}"
+        raise AttributeError(msg)
+
+
+def _fake_only(name: str) -> str:
+    return (
+        f"{name} belongs to the fake service, and here the real API answers, or what was recorded of it. "
+        "A test that needs it is mocked only: ask for spidra_mock, or mark it @pytest.mark.spidra(modes=('mock',))."
+    )
 
 
 class SpidraMock(SpidraApi):

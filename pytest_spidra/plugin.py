@@ -98,6 +98,15 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", MARKER)
 
 
+def pytest_plugin_registered(plugin: object) -> None:
+    """Import PyYAML before pytester can: it forgets what its inner runs import, and a C extension comes only once.
+
+    The second replay in one process would find a YAML whose two halves do not know each other.
+    """
+    if getattr(plugin, "__name__", "") == "_pytest.pytester":
+        import yaml  # noqa: F401, PLC0415 - for its effect, and only for those who test plugins
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Make one test of each mode that a test with `spidra_api` is to run in."""

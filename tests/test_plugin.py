@@ -669,7 +669,7 @@ def test_the_ini_options_are_described(run_tests):
     for line in (
         "  spidra_base_url (string):",
         "*URL below which requests are answered, and to which they are sent while *",
-        "  spidra_modes (args):",
+        "  spidra_modes (args):*",
         "  spidra_cassette_dir (string):",
         "  --spidra-record={none,once,all}",
         "  spidra_request_limit (string):",
