@@ -41,7 +41,8 @@ class Redaction:
 
     def reply(self, reply: Reply) -> Reply:
         """Return a reply in which no key stands, should the service have repeated one."""
-        keys = [key for key in self._keys if key.encode() in reply.content or key in str(reply.headers)]
+        known = list(self._keys)  # others may add to them meanwhile
+        keys = [key for key in known if key.encode() in reply.content or key in str(reply.headers)]
         if not keys:
             return reply
         content, headers = reply.content, dict(reply.headers)

@@ -225,10 +225,7 @@ def line(exchange: Exchange) -> str:
 
 def _printable(text: str) -> str:
     """Return text without what would move a terminal's cursor; a client may send anything."""
-    return "".join(
-        sign if sign.isprintable() else sign.encode("unicode_escape").decode()
-        for sign in text
-    )
+    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)
 
 
 def _say(text: str, stream: Any = None) -> None:

@@ -40,10 +40,12 @@ class Served:
 
 
 @contextmanager
-def serving(*arguments, **settings):
+def serving(*arguments, **environment):
     command = [*SERVE, "--port", "0", *arguments]
+    # As in a pipe by itself: what is not flushed is not seen.
+    plain = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
     with subprocess.Popen(  # noqa: S603 - our own words
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **settings
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=plain | environment
     ) as process:
         watch = threading.Timer(30, process.kill)  # a command that hangs is no test that hangs
         watch.start()
@@ -78,15 +80,15 @@ def test_it_says_where_it_is_then_what_happens_and_ends_when_asked_to(by):
     with serving() as served, served.client() as client:
         assert re.fullmatch(r"http://127\.0\.0\.1:\d+/api", served.base_url)
         client.post("/batch/scrape", json={"urls": ["https://a.example/"]})
-        assert re.fullmatch(r" +#1 +\d+\.\d\d  submit 1 URL    202 queued\n", served.process.stdout.readline())
+        assert re.fullmatch(
+            r" +#1 +\d+\.\d\d  submit 1 URL    202 queued\n", served.process.stdout.readline()
+        )
         client.get("/nowhere")
         out, err = served.ended(by)
 
     assert served.process.returncode == 0
     assert err == ""
-    assert re.fullmatch(
-        r" +#2 +\d+\.\d\d  GET /nowhere    404\n\nThe rules found nothing to accuse\.\n", out
-    )
+    assert re.fullmatch(r" +#2 +\d+\.\d\d  GET /nowhere    404\n\nThe rules found nothing to accuse\.\n", out)
 
 
 def test_it_ends_without_a_word_when_nobody_came():
@@ -136,6 +138,7 @@ def test_only_the_key_is_good_and_the_credits_run_out():
             assert client.post("/batch/scrape", json=body).status_code == 401
         with served.client("spd_mine") as client:
             assert [client.post("/batch/scrape", json=body).status_code for _ in range(2)] == [202, 403]
+        assert served.ended()[1] == ""
 
 
 def test_a_reply_that_is_under_way_is_hung_up_on_at_the_end(file):
@@ -173,7 +176,9 @@ def test_a_fault_of_the_script_is_told_while_it_serves(file):
     with serving("--script", script) as served, served.client() as client:
         with pytest.raises(httpx.TransportError):
             client.get("/batch/scrape")
-        assert served.process.stderr.readline().startswith("pytest-spidra: LocalProtocolError: Illegal header value")
+        assert served.process.stderr.readline().startswith(
+            "pytest-spidra: LocalProtocolError: Illegal header value"
+        )
         assert served.ended()[1] == ""
         assert served.process.returncode == 0
 
@@ -187,8 +192,7 @@ def test_who_stops_reading_stops_it():
 
 
 def test_letters_that_the_terminal_does_not_know_are_no_trouble():
-    plain = {**os.environ, "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
-    with serving(env=plain) as served, served.client() as client:
+    with serving(PYTHONIOENCODING="ascii", PYTHONUTF8="0") as served, served.client() as client:
         client.get("/b%C3%A4%1b%5b2J%0a")
         assert r"GET /b\xe4\x1b[2J\n    404" in served.ended()[0]
 
@@ -215,7 +219,10 @@ def test_a_taken_port_is_one_sentence():
     ("arguments", "told"),
     [
         (("--port", "70000"), "Cannot listen on port 70000 of 127.0.0.1: ports go from 0 to 65535."),
-        (("--host", "192.0.2.1"), "Cannot listen on port 8123 of 192.0.2.1: Cannot assign requested address."),
+        (
+            ("--host", "192.0.2.1"),
+            "Cannot listen on port 8123 of 192.0.2.1: Cannot assign requested address.",
+        ),
     ],
 )
 def test_an_address_that_is_none_is_one_sentence(arguments, told):
@@ -226,7 +233,10 @@ def test_an_address_that_is_none_is_one_sentence(arguments, told):
     ("text", "told"),
     [
         ("def script(", "is broken: SyntaxError: '(' was never closed"),
-        ("\nimport no_such_module", "is broken: ModuleNotFoundError: No module named 'no_such_module' (line 2)."),
+        (
+            "\nimport no_such_module",
+            "is broken: ModuleNotFoundError: No module named 'no_such_module' (line 2).",
+        ),
         ("raise SystemExit", "is broken: SystemExit (line 1)."),
         ("scripts = None", "defines no function script(spidra_server)."),
         ("script = 5", "defines no function script(spidra_server)."),
@@ -234,7 +244,10 @@ def test_an_address_that_is_none_is_one_sentence(arguments, told):
             "def script(spidra_server):\n    spidra_server.batch.submit.script(200)",
             "failed: ValueError: http_error(…) takes an HTTP error status, 400 to 599, not 200 (line 2).",
         ),
-        ("def script():\n    pass", "failed: TypeError: script() takes 0 positional arguments but 1 was given."),
+        (
+            "def script():\n    pass",
+            "failed: TypeError: script() takes 0 positional arguments but 1 was given.",
+        ),
     ],
 )
 def test_a_broken_script_file_is_one_sentence(file, text, told):

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
+import sys
 import threading
-import time
 
-import httpx
+import h11
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -14,49 +14,140 @@ from wire import connected, replies, request, said, statuses, submit
 
 from pytest_spidra.server import Server
 
-PER_EXAMPLE = 8
+PER_EXAMPLE = 4  # each is sent whole and cut off
 EXAMPLES = 1250
-SECONDS = 40
 
 # -- the parts of a request, each mostly wrong ---------------------------------------------------------------
 
 junk = st.binary(max_size=40)
 
-methods = st.sampled_from(
-    [*(b"GET", b"POST", b"DELETE", b"HEAD", b"OPTIONS", b"PUT", b"PATCH", b"TRACE", b"CONNECT", b"PRI")]
-    + [*(b"", b"get", b"G T", b"G\0T", b"P\xffST", b"X" * 300, b"POST\r", b"POST\t", b" GET")]
-) | junk
+methods = (
+    st.sampled_from(
+        [
+            *(
+                b"GET",
+                b"POST",
+                b"DELETE",
+                b"HEAD",
+                b"OPTIONS",
+                b"PUT",
+                b"PATCH",
+                b"TRACE",
+                b"CONNECT",
+                b"PRI",
+            ),
+            *(b"", b"get", b"G T", b"G\0T", b"P\xffST", b"X" * 300, b"POST\r", b"POST\t", b" GET"),
+        ]
+    )
+    | junk
+)
 
-targets = st.sampled_from(
-    [
-        *(b"/api/batch/scrape", b"/api/batch/scrape/", b"/api/batch/scrape/x/retry", b"/api", b"/", b"", b"*"),
-        *(b"/api/batch/scrape?page=-1&limit=x", b"/api/batch/scrape?page=%ff%zz&limit=" + b"9" * 4300),
-        *(b"/api/batch/scrape?page=" + b"9" * 4299, b"/api/batch/scrape?" + b"a&" * 3000, b"/api/batch/scrape?key=spd_x"),
-        *(b"/api/%00", b"/api/%", b"/api/%zz", b"/api/%ff%fe", b"/api/batch%2Fscrape", b"/api/batch/scrape/%0d%0aX:1"),
-        *(b"/api/../api/batch/scrape", b"//api/batch/scrape", b"/api/batch/scrape#x", b"/api/b\xc3\xa4", b"/api/ a"),
-        *(b"http://x/api/batch/scrape", b"http://", b"http://[/api", b"ftp://x/api/y", b"x:1", b"/api/" + b"x" * 20000),
-    ]
-) | junk
+targets = (
+    st.sampled_from(
+        [
+            *(
+                b"/api/batch/scrape",
+                b"/api/batch/scrape/",
+                b"/api/batch/scrape/x/retry",
+                b"/api",
+                b"/",
+                b"",
+                b"*",
+            ),
+            *(b"/api/batch/scrape?page=-1&limit=x", b"/api/batch/scrape?page=%ff%zz&limit=" + b"9" * 4300),
+            *(
+                b"/api/batch/scrape?page=" + b"9" * 4299,
+                b"/api/batch/scrape?" + b"a&" * 3000,
+                b"/api/batch/scrape?key=spd_x",
+            ),
+            *(
+                b"/api/%00",
+                b"/api/%",
+                b"/api/%zz",
+                b"/api/%ff%fe",
+                b"/api/batch%2Fscrape",
+                b"/api/batch/scrape/%0d%0aX:1",
+            ),
+            *(
+                b"/api/../api/batch/scrape",
+                b"//api/batch/scrape",
+                b"/api/batch/scrape#x",
+                b"/api/b\xc3\xa4",
+                b"/api/ a",
+            ),
+            *(
+                b"http://x/api/batch/scrape",
+                b"http://",
+                b"http://[/api",
+                b"ftp://x/api/y",
+                b"x:1",
+                b"/api/" + b"x" * 20000,
+            ),
+        ]
+    )
+    | junk
+)
 
-versions = st.sampled_from(
-    [b"HTTP/1.1"] * 6
-    + [*(b"HTTP/1.0", b"HTTP/2.0", b"HTTP/0.9", b"HTTP/1.2", b"HTTP/9.9", b"HTTP/1", b"http/1.1", b"", b"HTTP/1.1 ")]
-) | junk
+versions = (
+    st.sampled_from(
+        [b"HTTP/1.1"] * 6
+        + [
+            *(
+                b"HTTP/1.0",
+                b"HTTP/2.0",
+                b"HTTP/0.9",
+                b"HTTP/1.2",
+                b"HTTP/9.9",
+                b"HTTP/1",
+                b"http/1.1",
+                b"",
+                b"HTTP/1.1 ",
+            )
+        ]
+    )
+    | junk
+)
 
 hosts = st.sampled_from([[b"host: x"]] * 6 + [[], [b"host: x", b"host: y"], [b"host:"], [b"Host : x"]])
 
 keys = st.sampled_from(
     [[b"x-api-key: spd_a"]] * 6
-    + [[], [b"authorization: Bearer "], [b"authorization: Bearer \xff\xfe"], [b"x-api-key: \xc3\xa4"], [b"x-api-key:\t"]]
+    + [
+        [],
+        [b"authorization: Bearer "],
+        [b"authorization: Bearer \xff\xfe"],
+        [b"x-api-key: \xc3\xa4"],
+        [b"x-api-key:\t"],
+    ]
 )
 
 others = st.lists(
     st.sampled_from(
         [
-            *(b"expect: 100-continue", b"expect: nonsense", b"connection: close", b"connection: \xff, upgrade"),
+            *(
+                b"expect: 100-continue",
+                b"expect: nonsense",
+                b"connection: close",
+                b"connection: \xff, upgrade",
+            ),
             *(b"upgrade: websocket", b"upgrade: h2c", b"content-encoding: gzip", b"content-type: text/plain"),
-            *(b"x: " + b"y" * 20000, b" folded", b"\tfolded: y", b"no colon", b": no name", b"x\0: y", b"x: \0", b"x: a\rb"),
-            *(b"x y: z", b"x: y" * 500, b"retry-after: \xf0\x9f", b"content-length: 5", b"transfer-encoding: chunked"),
+            *(
+                b"x: " + b"y" * 20000,
+                b" folded",
+                b"\tfolded: y",
+                b"no colon",
+                b": no name",
+                b"x\0: y",
+                b"x: \0",
+                b"x: a\rb",
+            ),
+            *(
+                b"x y: z",
+                b"x: y" * 500,
+                b"retry-after: \xf0\x9f",
+                b"content-length: 5",
+                b"transfer-encoding: chunked",
+            ),
         ]
     )
     | junk,
@@ -72,13 +163,27 @@ values = st.recursive(
 )
 
 bodies = (
-    st.sampled_from(
+    st.just(b'{"urls": ["https://a.example/"]}')
+    | st.sampled_from(
         [
             *(b"", b"{", b"null", b"[]", b'""', b"NaN", b'{"urls": NaN}', b'{"urls": []}', b'{"urls": [1]}'),
-            *(b'{"urls": ["\\ud800"]}', b'{"urls": ["https://\\ud800.example"]}', b'{"urls": ["http://[::1"]}'),
-            *(b'{"urls": ["https://a:99999/"]}', b'{"urls": ["https://a.example/\\u0000"]}', b"\xff\xfe{}", b"\xef\xbb\xbf{}"),
+            *(
+                b'{"urls": ["\\ud800"]}',
+                b'{"urls": ["https://\\ud800.example"]}',
+                b'{"urls": ["http://[::1"]}',
+            ),
+            *(
+                b'{"urls": ["https://a:99999/"]}',
+                b'{"urls": ["https://a.example/\\u0000"]}',
+                b"\xff\xfe{}",
+                b"\xef\xbb\xbf{}",
+            ),
             *(b'{"urls": ["https://a.example/"], "schema": 1e999}', b'{"urls": ' + b"9" * 5000 + b"}"),
-            *(b'{"urls": ["https://a.example/"], "cookies": "\\ud800"}', b'{"urls": "https://a.example/"}', b"\0" * 100),
+            *(
+                b'{"urls": ["https://a.example/"], "cookies": "\\ud800"}',
+                b'{"urls": "https://a.example/"}',
+                b"\0" * 100,
+            ),
             *(b'{"urls": ["https://a.example/"]}', b'{"urls": ["https://a.example/"], "output": "\\udfff"}'),
         ]
     )
@@ -88,36 +193,65 @@ bodies = (
 )
 
 
+ODD_LENGTHS = (
+    *(
+        b"-1",
+        b"+5",
+        b"1e3",
+        b"0x10",
+        b"",
+        b" ",
+        b"5,5",
+        b"5,6",
+        b"9" * 30,
+        b"9" * 5000,
+        b"\xb2",
+        b"5 5",
+        b"1_0",
+    ),
+)
+CODINGS = (*[b"chunked"] * 4, b"gzip", b"gzip, chunked", b"chunked, chunked", b"identity", b"", b"\xff")
+ODD_CHUNKS = (
+    *(
+        b"5\nhello\n0\n\n",
+        b"-5\r\nhello\r\n0\r\n\r\n",
+        b"zz\r\n",
+        b"f" * 25 + b"\r\n",
+        b"5\r\nhi\r\n0\r\n\r\n",
+    ),
+    *(
+        b"2\r\nhello\r\n0\r\n\r\n",
+        b"5;" + b"x" * 20000 + b"\r\nhello\r\n0\r\n\r\n",
+        b"0\r\nbad trailer\r\n\r\n",
+    ),
+    *(b"0\r\n", b"0\r\nx: y\r\n\r\n", b"5;a=b\r\nhello\r\n0\r\n\r\n", b"\r\n", b"0x5\r\nhello\r\n0\r\n\r\n"),
+    *(b"ffffffff\r\nhello", b"5\r\nhello0\r\n\r\n"),
+)
+FRAMES = ("right", "right", "right", "lie", "odd", "twice", "none", "chunked", "chunked", "broken", "both")
+
+
 @st.composite
 def framed(draw):
     """A body, and headers that are right or wrong about it."""
     body = draw(bodies)
     size = len(body)
-    how = draw(st.sampled_from(["right", "right", "right", "lie", "odd", "twice", "none", "chunked", "chunked", "broken", "both"]))
-    length = b"content-length: %d"
-    if how == "right":
-        return [length % size], body
+    how = draw(st.sampled_from(FRAMES))
+    length = b"content-length: %d" % size
+    headers = [length] if how == "right" else []
     if how == "lie":
-        return [length % max(size + draw(st.sampled_from([-3, -1, 1, 5, 10**6, 10**9, 10**19])), 0)], body
-    if how == "odd":
-        odd = [b"-1", b"+5", b"1e3", b"0x10", b"", b" ", b"5,5", b"5,6", b"9" * 30, b"9" * 5000, b"\xb2", b"5 5", b"1_0"]
-        return [b"content-length: " + draw(st.sampled_from(odd))], body
-    if how == "twice":
-        return [length % size, length % (size + draw(st.integers(0, 1)))], body
-    if how == "none":
-        return [], body
-    chunked = b"%x\r\n%b\r\n0\r\n\r\n" % (size, body) if size else b"0\r\n\r\n"
-    if how == "chunked":
-        return [b"transfer-encoding: chunked"], chunked
-    if how == "both":
-        return [b"transfer-encoding: chunked", length % size], chunked
-    coding = draw(st.sampled_from([b"chunked"] * 4 + [b"gzip", b"gzip, chunked", b"chunked, chunked", b"identity", b"", b"\xff"]))
-    wrong = [
-        *(b"%x\n%b\n0\n\n" % (size, body), b"-5\r\nhello\r\n0\r\n\r\n", b"zz\r\n", b"f" * 25 + b"\r\n", b"5\r\nhi\r\n0\r\n\r\n"),
-        *(b"2\r\nhello\r\n0\r\n\r\n", b"5;" + b"x" * 20000 + b"\r\nhello\r\n0\r\n\r\n", b"0\r\nbad trailer\r\n\r\n", b"0\r\n"),
-        *(b"0\r\nx: y\r\n\r\n", b"5;a=b\r\nhello\r\n0\r\n\r\n", b"\r\n", b"0x5\r\nhello\r\n0\r\n\r\n", b"ffffffff\r\nhello"),
-    ]
-    return [b"transfer-encoding: " + coding], draw(st.sampled_from(wrong) | junk)
+        wrong = size + draw(st.sampled_from([-3, -1, 1, 5, 10**6, 10**9, 10**19]))
+        headers = [b"content-length: %d" % max(wrong, 0)]
+    elif how == "odd":
+        headers = [b"content-length: " + draw(st.sampled_from(ODD_LENGTHS))]
+    elif how == "twice":
+        headers = [length, b"content-length: %d" % (size + draw(st.integers(0, 1)))]
+    elif how in {"chunked", "both"}:
+        headers = [b"transfer-encoding: chunked", *([length] if how == "both" else [])]
+        body = b"%x\r\n%b\r\n0\r\n\r\n" % (size, body) if size else b"0\r\n\r\n"
+    elif how == "broken":
+        headers = [b"transfer-encoding: " + draw(st.sampled_from(CODINGS))]
+        body = draw(st.sampled_from(ODD_CHUNKS) | junk)
+    return headers, body
 
 
 @st.composite
@@ -135,8 +269,14 @@ def nearly_right(draw):
     """A request in which one thing is wrong, so that it gets far."""
     headers, body = draw(framed())
     method = draw(st.sampled_from([b"POST", b"GET", b"DELETE", b"HEAD"]) | methods)
-    target = draw(st.sampled_from([b"/api/batch/scrape", b"/api/batch/scrape/00000001-0000-4000-8000-000000000000"]) | targets)
-    return b"\r\n".join([method + b" " + target + b" HTTP/1.1", b"host: x", *draw(keys), *headers, b"", b""]) + body
+    target = draw(
+        st.sampled_from([b"/api/batch/scrape", b"/api/batch/scrape/00000001-0000-4000-8000-000000000000"])
+        | targets
+    )
+    return (
+        b"\r\n".join([method + b" " + target + b" HTTP/1.1", b"host: x", *draw(keys), *headers, b"", b""])
+        + body
+    )
 
 
 @st.composite
@@ -166,12 +306,12 @@ def parsed(data, *, to_head):
     return [int(part[:3]) for part in heads]
 
 
+@pytest.mark.timeout(180)  # it takes some 20 seconds; more than this is a server that hangs
 def test_ten_thousand_malformed_requests_do_no_harm():
     """Each is answered with something below 500, and the server is what it was before."""
     server = Server()
     server.start()
     counts = {}
-    begun = time.perf_counter()
 
     @settings(
         max_examples=EXAMPLES,
@@ -180,9 +320,12 @@ def test_ten_thousand_malformed_requests_do_no_harm():
         database=None,
         suppress_health_check=list(HealthCheck),
     )
-    @given(several=st.lists(malformed, min_size=PER_EXAMPLE, max_size=PER_EXAMPLE))
-    def harmless(several):
-        for data in several:
+    @given(
+        several=st.lists(malformed, min_size=PER_EXAMPLE, max_size=PER_EXAMPLE),
+        share=st.floats(0, 1, exclude_max=True),
+    )
+    def harmless(several, share):
+        for data in [part for whole in several for part in (whole, whole[: int(len(whole) * share)])]:
             answer = said(server.api, data)
             found = parsed(answer, to_head=b"HEAD" in data)
             assert found or not data
@@ -194,14 +337,12 @@ def test_ten_thousand_malformed_requests_do_no_harm():
 
     try:
         harmless()
-        took = time.perf_counter() - begun
         (reply,) = replies(said(server.api, submit()))
         assert reply[0] == 202
         assert server.errors == []
         assert counts["requests"] >= 10_000
         # Otherwise it would be about one kind of wrong only.
         assert {200, 202, 400, 401, 404, 413, 422, 431} <= set(counts)
-        assert took < SECONDS
     finally:
         server.stop()
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("pytest-spidra")]
@@ -236,7 +377,6 @@ def test_what_is_no_http_is_a_400_in_the_api_s_own_shape(server, data):
 
 def test_a_length_that_h11_s_own_code_stumbles_over_is_a_400(server, monkeypatch):
     """In h11 before 0.15 a length of thousands of digits is a ValueError of int()."""
-    import h11
 
     def next_event(self):
         return int("9" * 5000)
@@ -247,27 +387,35 @@ def test_a_length_that_h11_s_own_code_stumbles_over_is_a_400(server, monkeypatch
 
 @pytest.mark.parametrize("page", ["-1", "0", "x", "%ff", "9" * 100, "9" * 4299, "9" * 4301, ""])
 def test_odd_page_numbers_are_answered(server, page):
-    assert statuses(said(server, request(f"GET /api/batch/scrape?page={page}&limit={page} HTTP/1.1"))) == [200]
+    assert statuses(said(server, request(f"GET /api/batch/scrape?page={page}&limit={page} HTTP/1.1"))) == [
+        200
+    ]
 
 
-def test_clients_with_many_keys_do_not_get_into_each_other_s_way(server):
+def test_clients_with_many_keys_do_not_get_into_each_other_s_way():
     """The log gives each key a number, and looks for all of them in each reply."""
-    failures = []
+    server = Server()
+    server.start()
+    answered = []
 
     def ask(number):
-        with httpx.Client(base_url=server.base_url, timeout=10) as client:
-            for place in range(40):
-                reply = client.get("/batch/scrape", headers={"x-api-key": f"spd_{number}_{place}"})
-                if reply.status_code != 200:
-                    failures.append(reply)
+        for place in range(40):
+            data = request("GET /api/batch/scrape HTTP/1.1", key=f"spd_{number}_{place}")
+            answered.extend(statuses(said(server.api, data)))
 
-    threads = [threading.Thread(target=ask, args=(number,)) for number in range(12)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert failures == []
-    assert len(server.exchanges) == 480
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)  # as many turns as an hour has
+    try:
+        threads = [threading.Thread(target=ask, args=(number,)) for number in range(12)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(interval)
+        server.stop()
+    assert server.errors == []
+    assert answered == [200] * 480
 
 
 def test_a_client_that_hangs_up_at_once_is_no_trouble(server):
