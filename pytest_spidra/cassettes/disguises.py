@@ -30,7 +30,7 @@ SHORTEST_KEY = 4
 _ESCAPE = re.compile(
     r"""
       (?<!\\)\\++ (?: u(?P<u>[0-9a-fA-F]{4}) | x(?P<x>[0-9a-fA-F]{2}) | (?P<named>[/"'nrt]) )
-    | %(?:25)* (?P<percent>[0-9a-fA-F]{2})
+    | % (?P<percent>[0-9a-fA-F]{2})
     | &\#(?: [xX](?P<hex>[0-9a-fA-F]{1,4}) | (?P<decimal>[0-9]{1,5}) );
     """,
     re.VERBOSE,
@@ -67,7 +67,7 @@ class Needle(NamedTuple):
 
 
 def needles_for(keys: Collection[str]) -> tuple[Needle, ...]:
-    """Return what gives keys away, the longest key's first.
+    """Return what gives keys away.
 
     Args:
         keys: The keys; one that is part of the placeholder itself is no secret, and left out.
@@ -84,7 +84,7 @@ def _needles_of(keys: frozenset[str]) -> tuple[Needle, ...]:
         msg = f"An API key with fewer than {SHORTEST_KEY} characters cannot be told from other text."
         raise ValueError(msg)
     found: dict[str, Needle] = {}
-    for key in sorted(keys, key=lambda key: (-len(key), key)):
+    for key in sorted(keys):
         if key.lower() in REDACTED:
             continue
         for needle in _spellings(key):

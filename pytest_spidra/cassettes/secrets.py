@@ -191,6 +191,7 @@ def _scalars_with_keys(text: str, needles: Sequence[Needle]) -> Iterator[tuple[i
     loader: type = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml is eight times as fast
     waiting = list(yaml.compose_all(text, Loader=loader))
     seen = set()
+    harmless = set()  # most values stand in every interaction
     while waiting:
         node = waiting.pop()
         if node is None or id(node) in seen:  # an alias stands for a node that has been searched
@@ -203,10 +204,14 @@ def _scalars_with_keys(text: str, needles: Sequence[Needle]) -> Iterator[tuple[i
             continue
         if node.tag.endswith(":binary"):
             what = key_in_bytes(_unbase64(node.value), needles)
+        elif node.value in harmless:
+            continue
         else:
             what = next((piece.what for piece in key_pieces(node.value, needles, fold=False)), None)
         if what:
             yield node.start_mark.line + 1, node.end_mark.line + 1, what
+        elif not node.tag.endswith(":binary"):
+            harmless.add(node.value)
 
 
 def _unbase64(text: str) -> bytes:
@@ -431,9 +436,8 @@ class _Scrubbing:
 
     def _json(self, text: str) -> str:
         """Return JSON without secrets; strings without any, and all between them, stay as they are."""
-        text = self._tokens(
-            text, deep=False
-        )  # fields are most of what there is, and found without a closer look
+        # Fields are most of what there is, and found without a closer look.
+        text = self._tokens(text, deep=False)
         return self._tokens(text, deep=True) if self._suspicious(text) else text
 
     def _tokens(self, text: str, *, deep: bool) -> str:

@@ -8,7 +8,6 @@ import json
 import re
 import string
 import sys
-import time
 import zlib
 from contextlib import suppress
 from copy import deepcopy
@@ -87,6 +86,7 @@ DISGUISES = {
     "the name of a field": lambda key: json.dumps({key: 1}),
     "slashes escaped": lambda key: json.dumps([key]).replace("/", "\\/"),
     "hex": lambda key: key.encode().hex(),
+    "hex in lines": lambda key: "\n".join(re.findall(".{1,9}", key.encode().hex())),
     "HEX": lambda key: key.encode().hex().upper(),
     **{
         f"{name}, {len(before)} before": lambda key, encode=encode, before=before: encode(
@@ -95,7 +95,7 @@ DISGUISES = {
         for name, encode in (
             ("base64", base64.b64encode),
             ("base64url", base64.urlsafe_b64encode),
-            ("base64 in lines", base64.encodebytes),
+            ("base64 in lines", lambda raw: b"\r\n".join(re.findall(b".{1,9}", base64.b64encode(raw)))),
             ("base64, percent-encoded", lambda raw: quote(base64.b64encode(raw), safe="").encode()),
         )
         for before in ("", "a", "ab", "user")
@@ -237,7 +237,10 @@ def a_file(serializer, *interactions):
 
 letters = st.text(string.ascii_letters + string.digits + "_-.~+/=:", min_size=12, max_size=40)
 # With few different letters, a key could come about anywhere by chance.
-keys = st.just(KEY) | st.just(PLAIN_KEY) | letters.filter(lambda key: len(set(key.lower())) > 7)
+FRAME = a_file(yamlserializer, (a_request(""), a_response())).lower()
+keys = st.sampled_from([KEY, PLAIN_KEY]) | letters.filter(
+    lambda key: len(set(key.lower())) > 7 and key.lower() not in FRAME
+)
 prose = st.text(st.characters(exclude_categories=("Cs",)), max_size=20) | st.sampled_from(
     [
         *("spd_", "Bearer ", "\\u0026", "%", "\\", "screenshotUrl", "cookies", SIGNED, STRANGER),
@@ -461,6 +464,26 @@ def test_keys_that_overlap_go_together():
     assert scrubbed(b"<abcdefgh>", "abcdef", "cdefgh") == f"<{GONE}>".encode()
 
 
+def test_a_key_that_overlaps_itself_goes_as_a_whole():
+    assert scrubbed(b"<abcabcabcab>", "abcabcab") == f"<{GONE}>".encode()
+
+
+def test_what_a_replacement_lays_open_goes_too():
+    """The bracket that ended the parameter was a part of the key."""
+    clean = scrubbed(b"https://a.example/?token=ab12)cd", "ab12)")
+    assert clean == b"https://a.example/?token=redacted"
+    assert scrubbed(clean, "ab12)") == clean
+
+
+def test_base64_keeps_no_part_of_a_key():
+    """Its characters do not end where bytes do: one may belong to the key and to what is beside it."""
+    for before, after in itertools.product(["", "a", "ab"], ["", "c", "cd"]):
+        text = base64.b64encode(f"{before}{PLAIN_KEY}{after}".encode()).decode()
+        left, right = scrubbed(text.encode(), PLAIN_KEY).decode().split(GONE)
+        assert left == text[: 8 * len(before) // 6]
+        assert right == text[-(-8 * len(before + PLAIN_KEY) // 6) :]
+
+
 def test_a_key_within_a_word_takes_no_more_with_it():
     assert scrubbed(f"pre{PLAIN_KEY}post".encode(), PLAIN_KEY).decode() == f"pre{GONE}post"
 
@@ -515,10 +538,10 @@ def test_wide_encodings_hide_nothing(encoding, known):
 
 
 @pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
-@pytest.mark.parametrize("known", [True, False])
-def test_a_key_in_wide_letters_within_something_else_goes(encoding, known):
-    body = b"\xff\xd8 a picture's comment: " + f"by {STRANGER}, today".encode(encoding) + b"\xff"
-    clean = scrubbed(body, *([STRANGER] if known else [KEY]))
+@pytest.mark.parametrize("key", [PLAIN_KEY, STRANGER], ids=["known", "not known"])
+def test_a_key_in_wide_letters_within_something_else_goes(encoding, key):
+    body = b"\xff\xd8 a picture's comment: " + f"by {key}, today".encode(encoding) + b"\xff"
+    clean = scrubbed(body, PLAIN_KEY)
     wide = f"by {GONE}, today".encode(encoding)
     assert clean == b"\xff\xd8 a picture's comment: " + wide + b"\xff"
 
@@ -586,6 +609,11 @@ def test_a_fields_name_in_escapes_names_the_field():
     assert json.loads(Scrubber(()).request(a_request(body))["body"]) == {"cookies": GONE}
 
 
+def test_a_byte_order_mark_hides_no_field():
+    body = b'\xef\xbb\xbf{"c\\u006fokies": "sid=1"}'
+    assert Scrubber(()).request(a_request(body))["body"].endswith(b': "[redacted]"}')
+
+
 def test_cookies_scraped_from_a_page_are_data():
     assert scrubbed_json({"cookies": "with chocolate"}) == {"cookies": "with chocolate"}
 
@@ -635,6 +663,12 @@ def test_a_screenshots_query_goes_at_any_depth(url, clean):
     )
 
 
+def test_a_screenshot_in_what_is_not_quite_json_goes():
+    text = f'data: {{"screenshotUrl": "https://s3.example/{STRANGER}.png?w=1"}}\n\n'
+    clean = f'data: {{"screenshotUrl": "https://s3.example/{GONE}.png?redacted"}}\n\n'
+    assert scrubbed(text.encode()).decode() == clean
+
+
 @pytest.mark.parametrize(
     ("query", "clean"),
     [
@@ -658,6 +692,7 @@ def test_a_screenshots_query_goes_at_any_depth(url, clean):
         ),
         ("Expires=1&a=2", "Expires=1&a=2"),
         ("token=&a=2", "token=&a=2"),
+        (f"token={KEY}&a=2", "token=redacted&a=2"),
         ("signature-style=a&design=b", "signature-style=a&design=b"),
     ],
 )
@@ -679,6 +714,7 @@ def test_a_key_parameter_of_the_request_itself_goes():
 
 
 def test_a_uri_stays_one_that_vcrpy_can_read():
+    assert scrubbed_uri("https://vault4key.example/", "Vault4Key") == "https://redacted.example/"
     for uri in (
         f"https://{KEY}.example/a",
         f"https://{KEY}:x@a.example/",
@@ -787,7 +823,7 @@ def test_an_archive_that_nobody_announced_is_packed_anew_when_it_holds_a_secret(
     body = gzip.compress(gzip.compress(f'{{"a": "{KEY}"}}'.encode()))
     clean = scrubbed(body)
     assert gzip.decompress(gzip.decompress(clean)) == f'{{"a": "{GONE}"}}'.encode()
-    assert scrubbed(body) == clean
+    assert clean[4:8] == bytes(4)  # the time of packing, which would make it another archive every time
     assert scrubbed(clean) == clean
     assert scrubbed(pack("nothing")) == pack("nothing")
 
@@ -917,32 +953,3 @@ def test_a_file_that_is_no_yaml_is_searched_as_it_is():
 def test_a_value_that_is_used_twice_is_found_once():
     text = f'a: &x "\\x{ord(KEY[0]):02x}\\\n  {KEY[1:]}"\nb: *x\n'
     assert [finding.where for finding in find_keys(text, [KEY])] == ["line 1"]
-
-
-# Speed: ratios hold everywhere, seconds do not
-
-
-def seconds(call):
-    start = time.perf_counter()
-    call()
-    return time.perf_counter() - start
-
-
-@pytest.mark.parametrize(
-    "unit",
-    [
-        *("\\", "%25", "[", '"', '\\"', "bearer+", "bearer ", "+", "?sig=", "&", "spd_", "{", '"cookies":'),
-        *('"screenshotUrl": "', KEY, percent(KEY), "&#", "\0", "a", '\\\\\\"', "?a=1&X-Amz-Signature=2 "),
-    ],
-)
-def test_no_text_takes_longer_than_it_is_long(unit):
-    """Of a text four times as long, four times as much; quadratic would be sixteen."""
-
-    def scrub(length):
-        body = (unit * (length // len(unit))).encode()
-        return lambda: (scrubbed(body), Scrubber([KEY]).request(a_request(b'["spd_' + body)))
-
-    scrub(100)()
-    short = min(seconds(scrub(20_000)) for _ in range(3))
-    long = min(seconds(scrub(80_000)) for _ in range(3))
-    assert long < 10 * short + 0.05
