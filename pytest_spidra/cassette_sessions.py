@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from pytest_spidra.cassettes.files import CassetteError, Format, MissingCassetteError, Tape
+from pytest_spidra.cassettes.files import CassetteError, Format, MissingCassetteError, SettingError, Tape
 from pytest_spidra.cassettes.player import Player
 from pytest_spidra.cassettes.recorder import Recorder
 from pytest_spidra.clock import RealClock
@@ -45,11 +45,14 @@ class Cassette:
         config: What `spidra_vcr_config` says.
 
         test: The test that plays it, as pytest takes it.
+
+        began: When this run of pytest began, in seconds since the Unix epoch.
     """
 
     path: Path
     config: Mapping[str, Any]
     test: str
+    began: float
 
     def command(self, record: str) -> str:
         """Return the command that records it, ``"once"`` or anew (``"all"``)."""
@@ -129,7 +132,7 @@ class RecordSession(Session):
         try:
             path, writing = cassette.opened()
             if sockets_blocked():
-                self.refusal = f"This test cannot be recorded. {SOCKETS_BLOCKED} Nothing was sent."
+                self.refusal = paragraph(f"This test cannot be recorded: {SOCKETS_BLOCKED} Nothing was sent.")
             elif not key:
                 self.refusal = "Recording needs an API key: set the environment variable SPIDRA_API_KEY. Nothing was sent."
             elif len(key) < SHORTEST_KEY:
@@ -138,11 +141,11 @@ class RecordSession(Session):
                     "Nothing was sent."
                 )
             else:
-                recorder = Recorder(path, writing, settings.base_url, key)
+                recorder = Recorder(path, writing, settings.base_url, key, began=cassette.began)
                 recorder.check()
                 self._recorder = recorder
         except CassetteError as error:
-            self.refusal = f"{error}"
+            self.refusal = _wrapped(str(error))
         upstream = self._recorder or Refusing(self.refusal or "")
         clock: Clock = VirtualClock(paced=True) if settings.virtual else RealClock()
         log = ExchangeLog(virtual=settings.virtual)
@@ -177,7 +180,7 @@ class RecordSession(Session):
         try:
             self._recorder.save()
         except CassetteError as error:
-            return str(error)
+            return _wrapped(str(error))
         return None
 
 
@@ -227,23 +230,26 @@ def wired(
 
 
 def _refusal(error: CassetteError, cassette: Cassette) -> str:
+    if isinstance(error, SettingError):
+        return _wrapped(str(error))
     missing = isinstance(error, MissingCassetteError)
-    lines = str(error).split("\n\n")
+    told = (
+        "It has not been recorded yet, or under another name. To record it, with a key and for credits:"
+        if missing
+        else "It is never overwritten by a replay, and never read as less than it was. To fix it, restore the file, or "
+        "record it anew, with a key and for credits:"
+    )
+    lines = [
+        _wrapped(f"This test cannot be replayed: {error}"),
+        f"{paragraph(told)}\n    {cassette.command('once' if missing else 'all')}",
+    ]
+    if missing:
+        lines.append(paragraph("To have it mocked only, mark the test @pytest.mark.spidra(modes=('mock',))."))
+    return "\n\n".join(lines)
+
+
+def _wrapped(text: str) -> str:
+    """Return text with its paragraphs wrapped; what is indented or has a heading above it stays as it is."""
     return "\n\n".join(
-        [
-            paragraph(f"This test cannot be replayed: {lines[0]}"),
-            *lines[1:],
-            paragraph(
-                "It has not been recorded yet, or under another name. To record it, with a key and for credits:"
-                if missing
-                else "It is never overwritten by a replay, and never read as less than it was. To fix it, restore the "
-                "file, or record it anew, with a key and for credits:"
-            )
-            + f"\n    {cassette.command('once' if missing else 'all')}",
-            *(
-                [paragraph("To have it mocked only, mark the test @pytest.mark.spidra(modes=('mock',)).")]
-                if missing
-                else []
-            ),
-        ]
+        part if part.startswith(" ") or "\n    " in part else paragraph(part) for part in text.split("\n\n")
     )

@@ -6,7 +6,10 @@ The clock of a test is a `RealClock`, or the `VirtualClock` of `pytest_spidra.vi
 from __future__ import annotations
 
 import time
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 MICROSECONDS = 1_000_000
 
@@ -21,6 +24,9 @@ class Clock(Protocol):
     @property
     def elapsed(self) -> float:
         """Seconds since the test began, exact to the microsecond."""
+
+    def outside(self) -> Callable[[], float]:
+        """Begin to wait for somebody outside; call what it returns when they have come: the seconds it took."""
 
     def start(self) -> None:
         """The test begins."""
@@ -52,6 +58,11 @@ class RealClock:
     def elapsed(self) -> float:
         """Seconds since the test began."""
         return self._microseconds / MICROSECONDS
+
+    def outside(self) -> Callable[[], float]:
+        """Begin to wait for somebody outside."""
+        begun = self.elapsed
+        return lambda: self.elapsed - begun
 
     @property
     def _microseconds(self) -> int:

@@ -148,21 +148,23 @@ class Interceptor:
             except Unanswerable as refusal:
                 self._log.seen(number, type(what).__name__, self._clock.elapsed)
                 self.fail(str(refusal))
-            return self._answered(number, request, step, answer)
+            return self._answered(number, request, step, answer, passage.took)
 
-    def _answered(self, number: int, request: Request, step: Step, answer: Reply) -> Outlook:
+    def _answered(
+        self, number: int, request: Request, step: Step, answer: Reply, waited: float = 0.0
+    ) -> Outlook:
         self._log.answered(number, answer)
         self._progress.note(answer)
-        return self._outlook(request, step, answer)
+        return self._outlook(request, step, answer, waited)
 
     @staticmethod
-    def _outlook(request: Request, step: Step, answer: Reply | None) -> Outlook:
-        """Return after how long the client sees what, its own patience considered."""
+    def _outlook(request: Request, step: Step, answer: Reply | None, waited: float = 0.0) -> Outlook:
+        """Return after how long the client sees what, its own patience considered; some of it may have passed."""
         sight = step.shown(answer)
         delay = step.after + (answer.took if answer else 0.0)
         patience = request.read_timeout
-        if patience is not None and delay > patience:
-            return patience, Lost("ReadTimeout", f"no reply within {patience:g} s")
+        if patience is not None and waited + delay > patience:
+            return max(patience - waited, 0.0), Lost("ReadTimeout", f"no reply within {patience:g} s")
         return delay, sight
 
     def _noting(self, number: int, passage: Passage | None = None) -> Callable[[Reply | str], None]:

@@ -232,7 +232,6 @@ class SpidraApi(Assertions):
         """The endpoints: ``batch.submit.script(503)``, ``batch.get.always(503)``."""
         return self._batch
 
-
     def __getattr__(self, name: str) -> Any:
         __tracebackhide__ = True
         if not name.startswith("_") and hasattr(SpidraMock, name):

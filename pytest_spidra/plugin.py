@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import time
 import warnings
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -27,6 +28,7 @@ LONGEST_NAME = 200  # bytes; most file systems end at 255, and a temporary name 
 FIXTURES = ("spidra_mock", "spidra_api", "spidra_server")
 
 SESSION = pytest.StashKey["Session"]()
+BEGAN = pytest.StashKey[float]()  # when this run began, in seconds since the Unix epoch
 TOLD = pytest.StashKey[int]()  # how many of the session's failures the test itself has been failed for
 
 MARKER = (
@@ -94,8 +96,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Declare the marker."""
+    """Declare the marker, and note when the run began: what is recorded in it is younger."""
     config.addinivalue_line("markers", MARKER)
+    config.stash[BEGAN] = time.time()
 
 
 def pytest_plugin_registered(plugin: object) -> None:
@@ -173,7 +176,12 @@ def spidra_api(request: pytest.FixtureRequest, spidra_vcr_config: dict[str, Any]
         with _session(request, "spidra_api", FakeSession, FakeSession) as session:
             yield session.api
         return
-    cassette = Cassette(_cassette(request.node), spidra_vcr_config, request.node.nodeid.partition("[")[0])
+    cassette = Cassette(
+        _cassette(request.node),
+        spidra_vcr_config,
+        request.node.nodeid.partition("[")[0],
+        request.config.stash[BEGAN],
+    )
     record = request.config.getoption("spidra_record")
     if record == "all" or (record == "once" and not cassette.exists):
         key = os.environ.get("SPIDRA_API_KEY")

@@ -42,6 +42,9 @@ class Inside(Protocol):
 class Passage(Protocol):
     """One request on its way outside."""
 
+    took: float
+    """Seconds that its reply was under way, on the test's clock, once it is back."""
+
     def back(self, what: Reply | Exception) -> Reply:
         """Take in what came of it.
 
@@ -92,14 +95,19 @@ class FakeUpstream:
         """Whether an endpoint or, failing that, a route that the test added takes this request."""
         if self._knows_all or match(request.method, request.path):
             return True
+        return self._routed(request)
+
+    def _routed(self, request: Request) -> bool:
+        """Whether a route takes this request."""
         if self._router is None:
             return False
         wanted = self._to_httpx(request)
-        return any(route.match(wanted) for route in self._router.routes)
+        # Not route.match: that does what the route does, and it would be done twice.
+        return any(not route.pattern or route.pattern.match(wanted) for route in self._router.routes)
 
     def answer(self, request: Request) -> Reply:
         """Let the router answer when there is one, else the service."""
-        if self._router is None:
+        if self._router is None or (self._knows_all and not self._routed(request)):
             return self._service.answer(request, self._clock.now)
         response = self._router.handler(self._to_httpx(request))
         response.read()

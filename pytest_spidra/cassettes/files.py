@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import gc
 import inspect
+import math
 import os
 import re
 import tempfile
@@ -61,6 +62,10 @@ class MissingCassetteError(CassetteError):
     """There is no such file."""
 
 
+class SettingError(CassetteError):
+    """The cassette may be good: `spidra_vcr_config` says what it cannot say."""
+
+
 @dataclass(frozen=True)
 class Times:
     """When an interaction was recorded, and in what company.
@@ -73,12 +78,15 @@ class Times:
         known: How many requests had been sent when the reply was seen, this one included.
 
         date: When it was sent: ISO 8601, UTC.
+
+        beside: Whether another thread or task of the client had sent a request before.
     """
 
     at: float
     took: float
     known: int
     date: str
+    beside: bool = False
 
 
 @dataclass(frozen=True)
@@ -151,7 +159,7 @@ class Tape:
                 with suppress(ValueError):
                     sent = datetime.fromisoformat(one.times.date).timestamp()
                     return round((sent - one.times.at) * MICROSECONDS)
-            with suppress(ValueError, TypeError, IndexError, OverflowError):
+            with suppress(ValueError, TypeError, LookupError, OverflowError):
                 return round(parsedate_to_datetime(one.reply.headers["date"]).timestamp() * MICROSECONDS)
         return None
 
@@ -163,19 +171,19 @@ class Format:
         config: Settings of ``vcr.VCR``: filters, hooks, ``match_on``, ``serializer``.
 
     Raises:
-        CassetteError: A setting that vcrpy does not know, or that a recording of ours decides differently.
+        SettingError: A setting that vcrpy does not know, or that a recording of ours decides differently.
     """
 
     def __init__(self, config: Mapping[str, Any]) -> None:
         for name, reason in REFUSED.items():
             if name in config:
                 msg = f"spidra_vcr_config sets {name!r}, which has no say here: {reason}."
-                raise CassetteError(msg)
+                raise SettingError(msg)
         try:
             merged = vcr.VCR(**config).get_merged_config()
         except (TypeError, KeyError, ValueError) as error:
-            msg = f"spidra_vcr_config: vcrpy {version('vcrpy')} refuses it: {error}"
-            raise CassetteError(msg) from None
+            msg = f"spidra_vcr_config: vcrpy {version('vcrpy')} refuses it: {error}."
+            raise SettingError(msg) from None
         known = inspect.signature(Cassette.__init__).parameters
         self._config = {name: value for name, value in merged.items() if name in known}
         self._filtered = Cassette("", **self._config).filter_request
@@ -298,19 +306,18 @@ class _Writing:
     def save_cassette(self, path: str, cassette_dict: dict[str, Any], serializer: Any) -> None:
         """Write the file."""
         scrubber = Scrubber(self._keys)
-        try:
-            clean = {
-                "requests": [
-                    _from_dict(scrubber.request(_to_dict(request))) for request in cassette_dict["requests"]
-                ],
-                "responses": [scrubber.response(response) for response in cassette_dict["responses"]],
-            }
-        except ValueError as error:
-            msg = f"{path} was not written: {error}"
-            raise CassetteError(msg) from None
+        clean: dict[str, list[Any]] = {"requests": [], "responses": []}
+        pairs = zip(cassette_dict["requests"], cassette_dict["responses"], strict=True)
+        for number, (request, response) in enumerate(pairs, 1):
+            try:
+                clean["requests"].append(_from_dict(scrubber.request(_to_dict(request))))
+                clean["responses"].append(scrubber.response(response))
+            except ValueError as error:
+                msg = f"{path} was not written: interaction {number}: {error}"
+                raise CassetteError(msg) from None
         text = serialize(clean, serializer)
         if found := find_keys(text, self._keys):
-            places = "\n".join(f"    {one.where}: {one.what}" for one in found)
+            places = "\n".join(f"    {_in_words(one.where, text)}: {one.what}" for one in found)
             msg = (
                 f"{path} was not written: the API key would stand in it.\n\n{places}\n\n"
                 "To fix it, take it out with spidra_vcr_config: before_record_request, before_record_response."
@@ -321,6 +328,21 @@ class _Writing:
         except OSError as error:
             msg = f"{path} could not be written: {error}"
             raise CassetteError(msg) from None
+
+
+def _in_words(where: str, text: str) -> str:
+    """Return which part of which interaction a line of a file is in, for nobody can look at what was not written."""
+    line = int(where.rpartition(" ")[2])
+    place = where
+    with suppress(yaml.YAMLError, AttributeError, TypeError, ValueError):
+        for name, interactions in yaml.compose(text, Loader=yaml.SafeLoader).value:
+            if name.value != "interactions":
+                continue
+            for number, one in enumerate(interactions.value, 1):
+                for part, _ in one.value:
+                    if part.start_mark.line < line:
+                        place = f"interaction {number}, {part.value}"
+    return place
 
 
 def _put(path: Path, text: str) -> None:
@@ -379,19 +401,23 @@ def _parsed(path: Path, text: str, serializer: Any) -> Any:
         line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
         msg = f"{path}{line}: this is no YAML that a cassette may hold: {error.problem}."
     except Exception as error:  # noqa: BLE001 - serialisers raise what they like, JSON's a ValueError
-        msg = f"{path} cannot be read: {error}"
+        why = " ".join(str(error).split()).rstrip(".")
+        msg = f"{path} cannot be read: {why}."
     msg = f"{msg} It may have been cut off, or edited."
     raise CassetteError(msg)
 
 
 def _whole(path: Path, data: Any) -> list[tuple[dict[str, Any], dict[str, Any]]]:
-    if not isinstance(data, dict) or not ({"interactions", "version"} & set(data)):
+    if not isinstance(data, dict):
+        msg = f"{path} is no cassette: that is a mapping with `interactions` and `version`, and this is {_named(data)}."
+        raise CassetteError(msg)
+    if not ({"interactions", "version"} & set(data)):
         msg = f"{path} is no cassette: it has neither `interactions` nor `version`."
         raise CassetteError(msg)
-    if "version" not in data:
+    found = data.get("version")
+    if found is None:
         msg = f"{path} is cut off: its last line is to be `version: {CASSETTE_FORMAT_VERSION}`, and it is missing."
         raise CassetteError(msg)
-    found = data["version"]
     if found != CASSETTE_FORMAT_VERSION:
         msg = (
             f"{path} has version {found!r}, and vcrpy {version('vcrpy')}, which is installed, reads version "
@@ -404,22 +430,45 @@ def _whole(path: Path, data: Any) -> list[tuple[dict[str, Any], dict[str, Any]]]
         raise CassetteError(msg)
     pairs = []
     for number, one in enumerate(interactions, 1):
-        request, response = (
-            (one.get("request"), one.get("response")) if isinstance(one, dict) else (None, None)
-        )
-        for name, part, needed in (
-            ("request", request, ("method", "uri", "body", "headers")),
-            ("response", response, ("status", "headers", "body")),
-        ):
-            missing = [word for word in needed if not isinstance(part, dict) or word not in part]
-            if missing:
-                msg = (
-                    f"{path} is no whole cassette: interaction {number} of {len(interactions)} has no {name} "
-                    f"with {missing[0]!r}. It may have been cut off, or edited."
-                )
-                raise CassetteError(msg)
-        pairs.append((request, response))
-    return pairs  # type: ignore[return-value]  # both are dicts: checked above
+        if wrong := _misshapen(one, _INTERACTION):
+            msg = (
+                f"{path} is no whole cassette: interaction {number} of {len(interactions)} {wrong}. It may have been "
+                "cut off, or edited."
+            )
+            raise CassetteError(msg)
+        pairs.append((one["request"], one["response"]))
+    return pairs
+
+
+_TEXT = (str, bytes, type(None))
+# What a part of a cassette is to be: a type, or a mapping with parts of its own.
+_INTERACTION = {
+    "request": {"method": str, "uri": str, "body": _TEXT, "headers": {}},
+    "response": {"status": {"code": int}, "headers": {}, "body": {"string": _TEXT}},
+}
+
+
+def _misshapen(part: Any, shape: Any, name: str = "") -> str | None:
+    """Return how a part is not what vcrpy writes, or None."""
+    if not isinstance(part, dict if isinstance(shape, dict) else shape):
+        return f"has a `{name}` that is {_named(part)}" if name else f"is {_named(part)}"
+    if not isinstance(shape, dict):
+        return None
+    for word, below in shape.items():
+        full = f"{name}.{word}" if name else word
+        if word not in part:
+            return f"has no `{full}`"
+        if wrong := _misshapen(part[word], below, full):
+            return wrong
+    return None
+
+
+def _named(value: Any) -> str:
+    """Return what a value is, in words."""
+    if value is None:
+        return "empty"
+    words: dict[type, str] = {dict: "a mapping", list: "a list", str: "text", bytes: "text"}
+    return words.get(type(value), f"{value!r}")
 
 
 @contextmanager
@@ -442,7 +491,7 @@ def _told_as(path: Path, number: int) -> Iterator[None]:
     except CassetteError as error:
         msg = f"{path}, interaction {number}: {error}"
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        msg = f"{path}, interaction {number} is not as vcrpy writes it: {type(error).__name__}: {error}"
+        msg = f"{path}, interaction {number} is not as vcrpy writes it: {type(error).__name__}: {error}."
     else:
         return
     raise CassetteError(msg)
@@ -459,7 +508,8 @@ def _below_root(uri: str, base_url: str | None) -> tuple[str, str] | None:
     if base_url is not None:
         home = urlsplit(base_url)
         prefix = home.path.rstrip("/")
-        if origin == (home.scheme, home.hostname, home.port) and parts.path.startswith(f"{prefix}/"):
+        ours = f"{parts.path}/".startswith(f"{prefix}/batch/scrape/")
+        if ours and origin == (home.scheme, home.hostname, home.port):
             return parts.path.removeprefix(prefix), parts.query
     if found and (origin == REAL_ORIGIN or parts.hostname in LOOPBACK or base_url is None):
         return found["path"], parts.query
@@ -472,7 +522,8 @@ def _interaction(number: int, request: Any, response: dict[str, Any], below: tup
     plain = decode_response({"headers": headers, "body": {"string": body}})
     headers = plain["headers"]
     if coding := ", ".join(headers.pop("content-encoding", ())):
-        msg = f"the body is compressed as {coding!r}, which cannot be undone here; for br, install brotli"
+        hint = " To read it, install brotli." if coding == "br" else ""
+        msg = f"its body is compressed as {coding}, which cannot be undone here.{hint}"
         raise CassetteError(msg)
     for name in ("content-length", "transfer-encoding"):
         headers.pop(name, None)
@@ -494,7 +545,10 @@ def _interaction(number: int, request: Any, response: dict[str, Any], below: tup
 def _times(recorded: Any) -> Times | None:
     with suppress(TypeError, ValueError, KeyError):
         took = float(recorded["took"])
-        return Times(float(recorded["at"]), max(took, 0.0), int(recorded["known"]), str(recorded["date"]))
+        at, known = float(recorded["at"]), int(recorded["known"])
+        if not (math.isfinite(at) and math.isfinite(took)):
+            return None
+        return Times(at, max(took, 0.0), known, str(recorded["date"]), bool(recorded.get("beside")))
     return None
 
 
@@ -510,9 +564,7 @@ def _request(stored: Any, below: tuple[str, str]) -> Request:
 
 
 def _to_vcr(request: Request, base_url: str) -> Any:
-    return VcrRequest(
-        request.method, base_url + request.target, request.content or None, dict(request.headers)
-    )
+    return VcrRequest(request.method, base_url + request.target, request.content, dict(request.headers))
 
 
 def _to_dict(request: Any) -> dict[str, Any]:
@@ -535,7 +587,9 @@ def _response(reply: Reply, times: Times) -> dict[str, Any]:
         message = HTTPStatus(reply.status).phrase
     except ValueError:
         message = ""
-    recorded = {"at": times.at, "took": times.took, "known": times.known, "date": times.date}
+    recorded: dict[str, Any] = {"at": times.at, "took": times.took, "known": times.known, "date": times.date}
+    if times.beside:
+        recorded["beside"] = True
     return {
         "status": {"code": reply.status, "message": message},
         "headers": {name: [value] for name, value in reply.headers.items()},

@@ -72,9 +72,10 @@ class Player:
         self._lanes: dict[str, deque[int]] = defaultdict(deque)
         for place, one in enumerate(self._recorded):
             self._lanes[one.lane].append(place)
-        # One after the other: no request was sent while another was under way.
+        # One after the other: no request was sent while another was under way, and all by the same thread or task.
         self._in_a_row = all(
-            one.times is not None and one.times.known == one.number for one in tape.interactions
+            one.times is not None and one.times.known == one.number and not one.times.beside
+            for one in tape.interactions
         )
         self._next = 0
         self.failed = False
@@ -108,10 +109,11 @@ class Player:
         left = [place for place, played in enumerate(self._played) if not played]
         if not left or self.failed:
             return None
-        count = f"{len(left)} of {len(self._played)} recorded exchanges"
+        count = f"{len(left)} of the {len(self._played)} exchanges in {self.tape.path}"
+        were = "was not asked for:" if len(left) == 1 else "were not asked for; the first is"
         return "\n\n".join(
             [
-                paragraph(f"{count} were not asked for; the first is {self._line(left[0])}."),
+                paragraph(f"{count} {were} {self._line(left[0])}."),
                 paragraph(
                     "The client did less than when it was recorded: it ended early, or left something out."
                 ),
@@ -203,8 +205,8 @@ class Player:
         mine = asked.request.json
         if not left or not isinstance(mine, dict):
             return None
-        if any(self._recorded[place].identity == asked.identity for place in left):
-            return "    It was recorded, in another place: the order has changed."
+        if same := [place for place in left if self._recorded[place].identity == asked.identity]:
+            return f"    It was recorded as #{same[0] + 1}: the order has changed."
         theirs = self._recorded[left[0]].request.json
         theirs = theirs if isinstance(theirs, dict) else {}
         lines = []
@@ -266,7 +268,7 @@ def _agrees(matcher: Any, asked: Any, recorded: Any) -> bool:
 def _size(request: Request) -> str:
     body = request.json
     urls = body.get("urls") if isinstance(body, dict) else None
-    return f" ({len(urls)} URLs)" if isinstance(urls, list) else ""
+    return f" ({len(urls)} URL{'' if len(urls) == 1 else 's'})" if isinstance(urls, list) else ""
 
 
 def _short(body: dict[str, Any], name: str) -> str:

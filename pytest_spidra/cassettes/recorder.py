@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
+import weakref
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pytest_spidra.cassettes.files import MICROSECONDS, CassetteError, MissingCassetteError, Times
 from pytest_spidra.fake import endpoints
 from pytest_spidra.messages import Reply, Unanswerable
 from pytest_spidra.no_network import innermost, reasons
 from pytest_spidra.verdicts import paragraph
+from pytest_spidra.virtual_time.loops_and_pools import running_loop
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from pytest_spidra.cassettes.files import Format
@@ -21,8 +26,6 @@ if TYPE_CHECKING:
     from pytest_spidra.messages import Request
 
 SHORTEST_KEY = 8  # a shorter one that a test makes up would take other words with it
-BEGAN = datetime.now(UTC).timestamp()
-"""When this run began, about: a cassette that is younger was recorded in it."""
 
 
 class Recorder:
@@ -36,19 +39,23 @@ class Recorder:
         base_url: The URL below which requests are sent.
 
         key: The API key, which must not get into the file.
+
+        began: When this run of pytest began: a cassette that is younger was recorded in it, by another test.
     """
 
     routable = False
 
-    def __init__(self, path: Path, writing: Format, base_url: str, key: str) -> None:
+    def __init__(self, path: Path, writing: Format, base_url: str, key: str, *, began: float) -> None:
         self._path = path
         self._writing = writing
         self._base_url = base_url
         self._keys = {key}
+        self._began = began
         self._under_way: dict[int, Leg] = {}
         self._done: dict[int, tuple[Request, Reply, Times]] = {}
         self._sent = 0
         self._broken = ""
+        self._company = Company()
         self._lock = threading.Lock()
 
     def knows(self, request: Request) -> bool:
@@ -65,15 +72,15 @@ class Recorder:
         with self._lock:
             self._sent += 1
             self._keys |= {key for key in request.keys if len(key) >= SHORTEST_KEY}
-            leg = self._under_way[self._sent] = Leg(self, self._sent, request, clock)
+            beside = self._company.joins()
+            leg = self._under_way[self._sent] = Leg(self, self._sent, request, clock, beside=beside)
         return leg
 
     def arrived(self, leg: Leg, reply: Reply) -> None:
         """Note a reply."""
-        took = leg.clock.elapsed - leg.at
         with self._lock:
             del self._under_way[leg.number]
-            times = Times(leg.at, round(took, 6), self._sent, leg.date)
+            times = Times(leg.at, leg.took, self._sent, leg.date, leg.beside)
             self._done[leg.number] = leg.request, reply, times
 
     def broke(self, leg: Leg, why: str) -> None:
@@ -122,13 +129,14 @@ class Recorder:
                 )
             )
         done = [self._done[number] for number in sorted(self._done)]
-        self._refuse_sharing(done)
-        self._writing.write(self._path, done, self._base_url, self._keys)
+        with _alone_in(self._path.parent):
+            self._refuse_sharing(done)
+            self._writing.write(self._path, done, self._base_url, self._keys)
 
     def _refuse_sharing(self, done: list[tuple[Request, Reply, Times]]) -> None:
         """Refuse to replace what another test has recorded in this run with something else."""
         try:
-            young = self._path.stat().st_mtime >= BEGAN
+            young = self._path.stat().st_mtime >= self._began
             there = self._writing.read(self._path, self._base_url) if young else None
         except (OSError, MissingCassetteError, CassetteError):
             return
@@ -143,14 +151,40 @@ class Recorder:
             )
 
 
+class Company:
+    """Tells whether a client is one that does several things at once, whatever it does first."""
+
+    def __init__(self) -> None:
+        self._thread: threading.Thread | None = None
+        self._tasks: weakref.WeakKeyDictionary[Any, Any] = weakref.WeakKeyDictionary()
+        self._several = False
+
+    def joins(self) -> bool:
+        """Note who sends a request just now; return whether others have sent any, in this loop or elsewhere.
+
+        One event loop after the other is nobody else: the SDK's sync client has a new one for each call.
+        """
+        self._thread = self._thread or threading.current_thread()
+        if self._thread is not threading.current_thread():
+            self._several = True
+        if (loop := running_loop()) and (task := sys.modules["asyncio"].current_task(loop)):
+            first = self._tasks.setdefault(loop, weakref.ref(task))
+            self._several = self._several or first() is not task
+        return self._several
+
+
 class Leg:
     """One request on its way to the real API and back."""
 
-    def __init__(self, recorder: Recorder, number: int, request: Request, clock: Clock) -> None:
+    def __init__(
+        self, recorder: Recorder, number: int, request: Request, clock: Clock, *, beside: bool
+    ) -> None:
         self._recorder = recorder
+        self._over = clock.outside()
         self.number = number
         self.request = request
-        self.clock = clock
+        self.beside = beside
+        self.took = 0.0
         self.at = clock.elapsed
         sent = datetime.fromtimestamp(clock.now / MICROSECONDS, UTC)
         self.date = sent.isoformat(timespec="microseconds").replace("+00:00", "Z")
@@ -161,7 +195,11 @@ class Leg:
         Raises:
             Unanswerable: A broken connection: the recording is over.
         """
+        self.took = round(self._over(), 6)
         if isinstance(what, Reply):
+            if self.request.read_timeout is not None:
+                # Connecting has a limit of its own, and so has each part of a reply: this one was not too late.
+                self.took = min(self.took, self.request.read_timeout)
             self._recorder.arrived(self, what)
             return what
         error = innermost(what)
@@ -189,6 +227,23 @@ class Leg:
     def abandoned(self) -> None:
         """The client stopped waiting."""
         self._recorder.broke(self, "was given up by the client before its reply came")
+
+
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Let no other process of this kind write into a folder meanwhile, where there is a way to say so."""
+    number = None
+    with suppress(ImportError, OSError):  # Windows, or a file system without locks; what is wrong is told later
+        import fcntl  # noqa: PLC0415 - not on Windows
+
+        folder.mkdir(parents=True, exist_ok=True)
+        number = os.open(folder, os.O_RDONLY)
+        fcntl.flock(number, fcntl.LOCK_EX)  # a process that dies lets go of it
+    try:
+        yield
+    finally:
+        if number is not None:
+            os.close(number)
 
 
 def _kind(request: Request) -> tuple[str, int, object]:

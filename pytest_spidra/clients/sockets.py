@@ -18,6 +18,7 @@ import struct
 import threading
 import time
 from email.utils import formatdate
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
@@ -40,6 +41,7 @@ END = 10.0  # seconds that work under way is given when the server stops
 LONGEST_WAIT = 3600.0  # seconds that a socket takes for a time-out; longer waits are made of several
 
 CHUNK = 64 * 1024
+PHRASES = {status.value: status.phrase for status in HTTPStatus}
 
 # Broken connections that a client meets before it has sent its request or while it does; the others end in
 # the place of a reply.
@@ -344,7 +346,8 @@ class _Connection:
         if not never:
             headers.append(("content-length", str(len(reply.content))))
         # A name or a value that no client could read is an error of the script's, and h11 says so.
-        head = h11.Response(status_code=reply.status, headers=_encoded([*headers, *more]))
+        reason = PHRASES.get(reply.status, "").encode()
+        head = h11.Response(status_code=reply.status, headers=_encoded([*headers, *more]), reason=reason)
         parts = [self._http.send(head)]
         if not never and not self._bodiless:
             parts.append(self._http.send(h11.Data(data=reply.content)))

@@ -13,10 +13,42 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from pytest_spidra.no_network import sockets_blocked
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
 
 REAL_HOST = "api.spidra.io"
+
+
+class Watch:
+    """Looks at the hosts that functions are asked for."""
+
+    def __init__(self, hosts: Collection[str], stop: Callable[[str], None], gate: Callable[[], bool]) -> None:
+        self._hosts = hosts
+        self._stop = stop
+        self._gate = gate
+        self.standing = True
+
+    def guarding(self, function: Callable[..., Any], place: int) -> Callable[..., Any]:
+        """Return a function that looks at the host in its argument at `place` before it does what it does."""
+
+        def guarded(*args: Any, **kwargs: Any) -> Any:
+            if self.standing:  # else somebody has put us back who found us here
+                self._look(args[place] if len(args) > place else kwargs.get("host"))
+            return function(*args, **kwargs)
+
+        return guarded
+
+    def _look(self, asked: Any) -> None:
+        if isinstance(asked, tuple):
+            asked = asked[0]
+        if isinstance(asked, bytes):
+            asked = asked.decode("ascii", "replace")
+        if isinstance(asked, str) and "://" in asked:  # what a proxy is asked for
+            asked = urlsplit(asked).hostname
+        if isinstance(asked, str) and asked.lower().rstrip(".") in self._hosts and not self._gate():
+            self._stop(asked)
 
 
 @contextmanager
@@ -38,24 +70,9 @@ def walled(
 
         gate: Whether somebody may pass just now: a request that is being recorded.
     """
-
-    def guarding(function: Callable[..., Any], place: int) -> Callable[..., Any]:
-        """Look at the host in an argument before `function` does."""
-
-        def guarded(*args: Any, **kwargs: Any) -> Any:
-            asked = args[place] if len(args) > place else kwargs.get("host")
-            if isinstance(asked, tuple):
-                asked = asked[0]
-            if isinstance(asked, bytes):
-                asked = asked.decode("ascii", "replace")
-            if isinstance(asked, str) and "://" in asked:  # what a proxy is asked for
-                asked = urlsplit(asked).hostname
-            if isinstance(asked, str) and asked.lower().rstrip(".") in hosts and not gate():
-                stop(_message(asked, fixture))
-            return function(*args, **kwargs)
-
-        return guarded
-
+    watch = Watch(hosts, lambda host: stop(_message(host, fixture)), gate)
+    # Within a cassette of vcrpy's, its own class stands there, which has no such methods.
+    connection = getattr(http.client.HTTPConnection, "_baseclass", http.client.HTTPConnection)
     # The sockets of `socket` are a Python class above a C one: what it inherits is patched by adding a name.
     doors: list[tuple[Any, str, int]] = [
         (socket, "getaddrinfo", 0),
@@ -63,16 +80,23 @@ def walled(
         (socket, "gethostbyname_ex", 0),
         (socket.socket, "connect", 1),
         (socket.socket, "connect_ex", 1),
-        (http.client.HTTPConnection, "set_tunnel", 1),
-        (http.client.HTTPConnection, "putrequest", 2),
+        (connection, "set_tunnel", 1),
+        (connection, "putrequest", 2),
     ]
+    if sockets_blocked():
+        # Nobody gets an address, and pytest-socket puts back only what it finds as it has left it.
+        doors = [door for door in doors if not door[1].startswith("get")]
     olds = [(owner, name, vars(owner).get(name)) for owner, name, _ in doors]
-    for owner, name, place in doors:
-        setattr(owner, name, guarding(getattr(owner, name), place))
+    ours = [watch.guarding(getattr(owner, name), place) for owner, name, place in doors]
+    for (owner, name, _), new in zip(doors, ours, strict=True):
+        setattr(owner, name, new)
     try:
         yield
     finally:
-        for owner, name, old in olds:
+        watch.standing = False
+        for (owner, name, old), new in zip(olds, ours, strict=True):
+            if vars(owner).get(name) is not new:
+                continue  # others have cleared up before us (pytest-socket does), or stand before us
             if old is None:
                 delattr(owner, name)
             else:

@@ -192,6 +192,25 @@ class VirtualClock:
         self._catch_up()
         return self._elapsed / MICROSECONDS
 
+    def outside(self) -> Callable[[], float]:
+        """Begin to wait for somebody outside; call what it returns when they have come: the seconds it took.
+
+        A thread that waits for a socket is none of the clock's waiters, so that what it waited is made up for at
+        the end. In an event loop time runs while it waits with real sockets open, and its timers forbid more.
+        """
+        begun, real = self.elapsed, REAL.now()
+
+        def over() -> float:
+            if running_loop() is None:
+                with self._changed:
+                    if not self._stopped:
+                        owed = REAL.now() - real - (self._elapsed - round(begun * MICROSECONDS))
+                        self._move(max(owed, 0))
+                        self._standstill.forget()
+            return self.elapsed - begun
+
+        return over
+
     def trio_clock(self) -> Any:
         """Return a clock for ``trio.run(..., clock=...)`` that follows and moves this one."""
         from pytest_spidra.virtual_time.trio_time import make_trio_clock  # noqa: PLC0415 - trio only for those who use it

@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import gc
+import gzip
+import importlib
 import json
 import os
 import subprocess
 import sys
+import threading
+import time
+import warnings
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -45,6 +52,67 @@ def served(folder, script=""):
             process.communicate()
 
 
+COMPRESSED = {
+    "identity": lambda body: body,
+    "gzip": gzip.compress,
+    "br": lambda body: importlib.import_module("brotli").compress(body),
+}
+
+
+@contextlib.contextmanager
+def simple_server(encoding="identity", dribble=0.0):
+    """Yield the base URL of a server with one batch, which ends after one look, and with compressed replies.
+
+    It stands in for what our own server does not do. A body may come in three pieces, `dribble` seconds apart.
+    """
+    looks = []
+    urls = ["https://shop.example/ä"]
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def answer(self):
+            self.rfile.read(int(self.headers.get("content-length", 0)))
+            if self.command == "POST":
+                self.reply(202, {"status": "queued", "batchId": "b1", "total": 1})
+                return
+            looks.append(self.path)
+            done = len(looks) % 2 == 0
+            item = {"uuid": "i1", "url": urls[0], "jobId": "j1", "status": "completed" if done else "running"}
+            item |= {"result": "# ä " * 200 if done else None, "error": None, "creditsUsed": 2 if done else 0}
+            counts = {"totalUrls": 1, "completedCount": int(done), "failedCount": 0}
+            self.reply(200, {"status": item["status"], **counts, "items": [item]})
+
+        def reply(self, status, value):
+            body = COMPRESSED[encoding](json.dumps(value).encode())
+            self.send_response(status)
+            self.send_header("content-type", "application/json")
+            self.send_header("content-length", str(len(body)))
+            if encoding != "identity":
+                self.send_header("content-encoding", encoding)
+            self.end_headers()
+            third = len(body) // 3
+            for piece in (body[:third], body[third : 2 * third], body[2 * third :]):
+                self.wfile.write(piece)
+                self.wfile.flush()
+                time.sleep(dribble)
+
+        do_GET = do_POST = answer  # noqa: N815 - names of http.server
+
+        def log_message(self, *args):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}/api"
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
 def note(mode, name, value):
     """Leave a note for the test that looks at what an inner run did."""
     folder = Path(os.environ["SPIDRA_TEST_NOTES"])
@@ -65,12 +133,28 @@ class Notes:
         }
 
 
-@pytest.fixture
-def notes(pytester, monkeypatch):
+@pytest.fixture(name="notes")
+def notes_fixture(pytester, monkeypatch):
     """What inner runs of this test noted."""
     folder = pytester.path / "notes"
     monkeypatch.setenv("SPIDRA_TEST_NOTES", str(folder))
-    # Workers of xdist look for modules on their own.
-    paths = [str(Path(__file__).parent), str(Path(__file__).parents[1] / "rules")]
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(paths))
     return Notes(folder)
+
+
+@pytest.fixture(name="inner")
+def inner_fixture(run_tests, notes, monkeypatch):
+    """Run tests as `run_tests` does, with a key, against a base URL, and with the modules beside this one.
+
+    The SDK's sync client leaves sockets open, which is no fault of ours: they are gone when this returns.
+    """
+    monkeypatch.setenv("SPIDRA_API_KEY", KEY)
+
+    here = f"import sys; sys.path.append({str(Path(__file__).parent)!r})\n"  # xdist's workers begin without
+
+    def inner(source, base_url, *args, ini=""):
+        with warnings.catch_warnings(action="ignore", category=ResourceWarning):
+            result = run_tests(here + source, *args, ini=f"spidra_base_url = {base_url}\nspidra_rules = off\n{ini}")
+            gc.collect()
+        return result
+
+    return inner

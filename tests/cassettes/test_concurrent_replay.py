@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
-import inspect
 from types import SimpleNamespace
 
 import pytest
-import vcr
 from crowds import CROWDS
-from real_server import KEY, notes, served  # noqa: F401 - a fixture
+from real_server import inner_fixture, notes_fixture, served  # noqa: F401 - fixtures, by other names
 
 REPLAYS = 16
 
@@ -28,99 +25,143 @@ for number in range(8):
     batch.outcomes({url: completed({"page": url}, after_polls=1 + number % 3)})
 """
 
+RUNS = SimpleNamespace(count=1, crowd="")
+"""What the module below is to do; it runs in this process."""
+
 MODULE = """
 import asyncio, inspect, random
-import pytest
+import pytest, vcr
+from types import SimpleNamespace
 from crowds import CROWDS
-from real_server import note
+from real_server import KEY, note
 from test_concurrent_replay import BODIES, RUNS
+
+def crowded(api, bodies, order):
+    found = CROWDS[RUNS.crowd](api, BODIES[bodies], order)
+    found = asyncio.run(found) if inspect.iscoroutine(found) else found
+    return [found[place] for place in range(8)]
 
 @pytest.mark.parametrize("run", range(RUNS.count))
 @pytest.mark.parametrize("bodies", BODIES)
-def test_it(request, bodies, run):
+def test_spidra(request, bodies, run):
     request.applymarker(pytest.mark.spidra(cassette=bodies, modes="replay"))
     api = request.getfixturevalue("spidra_api")
     order = list(range(8))
     if run:
         random.Random(run).shuffle(order)  # the tasks begin in another order
-    found = CROWDS[RUNS.crowd](api, BODIES[bodies], order)
-    found = asyncio.run(found) if inspect.iscoroutine(found) else found
-    note(api.mode, f"{bodies} {run}", [found[place] for place in range(8)])
+    note(api.mode, f"{bodies} {run}", crowded(api, bodies, order))
+
+@pytest.mark.parametrize("bodies", BODIES)
+def test_vcrpy(pytestconfig, bodies):
+    api = SimpleNamespace(base_url=pytestconfig.getini("spidra_base_url"), api_key=KEY)
+    with vcr.use_cassette(f"cassettes/{bodies}.yaml"):
+        note("record", f"{bodies} 0", crowded(api, bodies, range(8)))
 """
 
-RUNS = SimpleNamespace(count=1, crowd="")
-"""What the module above runs; it runs in this process."""
-
-
-@pytest.fixture(params=CROWDS)
-def crowd(request, monkeypatch):
-    """A client that works on eight batches at once."""
-    monkeypatch.setattr(RUNS, "crowd", request.param)
-    return CROWDS[request.param]
-
 
 @pytest.fixture
-def recorded(run_tests, pytester, monkeypatch, notes):
-    """Record the crowd with our own recorder; return the ini lines of the replay."""
+def swaps(inner, pytester, monkeypatch, notes):
+    """Record a crowd with one of the two tests, replay it many times over; return what differs."""
 
-    def recorded():
-        monkeypatch.setenv("SPIDRA_API_KEY", KEY)
+    def run(base_url, *args):
+        outcomes = inner(MODULE, base_url, *args).parseoutcomes()
+        assert set(outcomes) <= {"passed", "deselected", "warnings"}
+        return outcomes["passed"]
+
+    def swaps(crowd, recorder, *args):
+        monkeypatch.setattr(RUNS, "crowd", crowd)
+        pytester.mkdir("cassettes")
         with served(pytester.path, SLOW) as base_url:
-            ini = f"spidra_base_url = {base_url}\nspidra_rules = off\n"
-            run_tests(MODULE, "--spidra-record=all", ini=ini).assert_outcomes(passed=len(BODIES))
-        return ini, {bodies: notes["record"][f"{bodies} 0"] for bodies in BODIES}
-
-    return recorded
-
-
-@pytest.fixture
-def recorded_by_vcrpy(pytester, crowd):
-    """Record the crowd with vcrpy, which keeps replies in the order in which they came."""
-
-    def recorded_by_vcrpy():
-        found = {}
-        (pytester.path / "cassettes").mkdir()
-        with served(pytester.path, SLOW) as base_url:
-            api = SimpleNamespace(base_url=base_url, api_key=KEY)
-            for name, bodies in BODIES.items():
-                with vcr.use_cassette(str(pytester.path / "cassettes" / f"{name}.yaml")):
-                    results = crowd(api, bodies, range(8))
-                    results = asyncio.run(results) if inspect.iscoroutine(results) else results
-                found[name] = [results[place] for place in range(8)]
-        return f"spidra_base_url = {base_url}\nspidra_rules = off\n", found
-
-    return recorded_by_vcrpy
-
-
-@pytest.fixture
-def swaps(run_tests, monkeypatch, notes):
-    """Replay many times over; return those results that are not the recorded ones."""
-
-    def swaps(ini, recording):
+            assert run(base_url, "-k", recorder, *args) == len(BODIES)
         monkeypatch.setattr(RUNS, "count", REPLAYS)
-        run_tests(MODULE, ini=ini).assert_outcomes(passed=REPLAYS * len(BODIES))
-        replays = notes["replay"]
-        assert len(replays) == REPLAYS * len(BODIES)
-        return [
-            (name, was, found)
-            for name, results in replays.items()
-            # Who submits the same as others has any of the batches, but nobody else's and a whole one.
-            for was, found in (
-                zip(recording["different"], results, strict=True)
-                if name.startswith("different")
-                else zip(sorted(recording["identical"], key=str), sorted(results, key=str), strict=True)
-            )
-            if was != found
-        ]
+        assert run(base_url, "-k", "test_spidra") == REPLAYS * len(BODIES)
+        recorded, replayed = notes["record"], notes["replay"]
+        assert len(replayed) == REPLAYS * len(BODIES)
+        found = []
+        for name, results in replayed.items():
+            was = recorded[f"{name.split()[0]} 0"]
+            if name.startswith("identical"):
+                # Who submits the same as others has any of the batches, but nobody else's and a whole one.
+                was, results = sorted(was, key=str), sorted(results, key=str)  # noqa: PLW2901 - the same, in order
+            found += [(name, *pair) for pair in zip(was, results, strict=True) if pair[0] != pair[1]]
+        return found
 
     return swaps
 
 
-def test_each_batch_has_its_own_replies_in_every_replay(crowd, recorded, swaps):
+@pytest.mark.parametrize("crowd", CROWDS)
+def test_each_batch_has_its_own_replies_in_every_replay(swaps, crowd):
     """Sixteen replays, fifteen of them with the tasks begun in another order."""
-    assert swaps(*recorded()) == []
+    assert swaps(crowd, "test_spidra", "--spidra-record=all") == []
 
 
-def test_each_batch_has_its_own_replies_from_a_cassette_of_vcrpy(recorded_by_vcrpy, swaps):
+@pytest.mark.parametrize("crowd", ["gathered_httpx", "threads_of_httpx"])
+def test_each_batch_has_its_own_replies_from_a_cassette_of_vcrpy(swaps, crowd):
     """There is no telling when its requests were sent, and nothing is held against the order they come in."""
-    assert swaps(*recorded_by_vcrpy()) == []
+    assert swaps(crowd, "test_vcrpy") == []
+
+
+TWO_TASKS = """
+import asyncio, os
+import httpx
+import pytest
+from crowds import in_threads
+
+async def in_tasks(api, turns):
+    async with httpx.AsyncClient(base_url=api.base_url, headers={"x-api-key": api.api_key}) as client:
+        async def one(number):
+            await asyncio.sleep(0.1 * turns.index(number))
+            await client.post("/batch/scrape", json={"urls": [f"https://shop.example/{number}"]})
+        await asyncio.gather(one(0), one(1))
+
+def in_two_threads(api, turns):
+    with httpx.Client(base_url=api.base_url, headers={"x-api-key": api.api_key}) as client:
+        for number in turns:
+            in_threads(lambda it: client.post("/batch/scrape", json={"urls": [f"https://shop.example/{it}"]}), [number])
+
+@pytest.mark.parametrize("kind", ["tasks", "threads"])
+@pytest.mark.spidra(modes="replay")
+def test_it(spidra_api, kind):
+    turns = [0, 1] if spidra_api.mode == "record" else [1, 0]
+    asyncio.run(in_tasks(spidra_api, turns)) if kind == "tasks" else in_two_threads(spidra_api, turns)
+"""
+
+
+def test_tasks_and_threads_that_happened_to_take_turns_may_take_them_in_another_order(inner, pytester):
+    """With a quick server no two of their requests were under way at once; that was luck, and no order."""
+    with served(pytester.path) as base_url:
+        inner(TWO_TASKS, base_url, "--spidra-record=all").assert_outcomes(passed=2)
+    inner(TWO_TASKS, base_url).assert_outcomes(passed=2)
+
+
+ONE_BY_ONE = """
+import asyncio
+import pytest, spidra
+
+@pytest.mark.parametrize("kind", ["sync", "async"])
+@pytest.mark.spidra(modes="replay")
+def test_it(spidra_api, kind):
+    urls = ["https://shop.example/1", "https://shop.example/2"]
+    urls = urls if spidra_api.mode == "record" else urls[::-1]
+    if kind == "sync":
+        client = spidra.Spidra(api_key=spidra_api.api_key, api_url=spidra_api.base_url)
+        for url in urls:
+            client.start_batch_scrape([url])
+        return
+
+    async def submit():
+        async with spidra.AsyncSpidra(api_key=spidra_api.api_key, api_url=spidra_api.base_url) as client:
+            for url in urls:
+                await client.start_batch_scrape([url])
+
+    asyncio.run(submit())
+"""
+
+
+def test_a_client_that_does_one_thing_after_the_other_has_an_order_to_keep(inner, pytester):
+    """The SDK's sync client has an event loop for each call: that makes no crowd of it."""
+    with served(pytester.path) as base_url:
+        inner(ONE_BY_ONE, base_url, "--spidra-record=all").assert_outcomes(passed=2)
+    result = inner(ONE_BY_ONE, base_url)
+    result.assert_outcomes(failed=2)
+    result.stdout.fnmatch_lines(["*the order has changed."])
