@@ -11,7 +11,7 @@ import sys
 import sysconfig
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, NoReturn, cast
 from urllib.parse import urlsplit
 
 import pytest
@@ -21,7 +21,7 @@ from pytest_spidra.fake import endpoints
 from pytest_spidra.messages import Flight, Lost, Unanswerable
 from pytest_spidra.redaction import without_keys_in_url
 from pytest_spidra.scripts import ok
-from pytest_spidra.upstreams import Outside
+from pytest_spidra.upstreams import Inside, Outside
 from pytest_spidra.verdicts import paragraph
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from pytest_spidra.log import ExchangeLog
     from pytest_spidra.messages import Outlook, Reply, Request
     from pytest_spidra.scripts import Scripts, Step
-    from pytest_spidra.upstreams import Inside, Passage
+    from pytest_spidra.upstreams import Passage
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
@@ -71,6 +71,7 @@ class Interceptor:
         self.failures: list[str] = []
         self._scripts = scripts
         self._upstream = upstream
+        self._outside = upstream if isinstance(upstream, Outside) else None
         self._log = log
         self._clock = clock
         self._progress = Progress(limit)
@@ -108,13 +109,14 @@ class Interceptor:
             number = self._log.begin(request, name, batch_id, self._clock.elapsed, label)
             if not step.processed:
                 return Flight(self._noting(number), self._outlook(request, step, None))
-            if isinstance(self._upstream, Outside):
-                passage = self._upstream.leave(request, self._clock)
+            if self._outside:
+                passage = self._outside.leave(request, self._clock)
                 return Flight(
                     self._noting(number, passage),
                     came=functools.partial(self._came, number, request, step, passage),
                 )
-            return Flight(self._noting(number), self._inside(number, request, step, self._upstream))
+            inside = cast(Inside, self._upstream)
+            return Flight(self._noting(number), self._inside(number, request, step, inside))
 
     def fail(self, message: str) -> NoReturn:
         """Fail the test, now and again at its end."""

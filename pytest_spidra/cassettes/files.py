@@ -54,6 +54,20 @@ REFUSED = {
 }
 
 
+# What vcrpy takes and never looks at requests for.
+ABOUT_NO_REQUEST = frozenset(
+    {
+        "after_load_interaction",
+        "before_record_response",
+        "before_save_interaction",
+        "decode_compressed_response",
+        "filter_sensitive_data",
+        "match_on",
+        "serializer",
+    }
+)
+
+
 class CassetteError(Exception):
     """A cassette that cannot be read or written; the message says where, why and what to do."""
 
@@ -186,6 +200,8 @@ class Format:
             raise SettingError(msg) from None
         known = inspect.signature(Cassette.__init__).parameters
         self._config = {name: value for name, value in merged.items() if name in known}
+        if set(config) <= ABOUT_NO_REQUEST:
+            self._config["before_record_request"] = None  # or vcrpy copies each request, filters or none
         self._filtered = Cassette("", **self._config).filter_request
         self.suffix = ".json" if config.get("serializer") == "json" else ".yaml"
         self.matchers: list[Callable[[Any, Any], Any]] | None = (
@@ -228,12 +244,20 @@ class Format:
         return Tape(path, interactions, len(pairs) - len(interactions))
 
     def asked(self, request: Request, base_url: str, keys: Collection[str]) -> tuple[Any, Request]:
-        """Return a request as it would stand in a cassette, for vcrpy and for us."""
+        """Return a request as it would stand in a cassette, for vcrpy and for us.
+
+        Headers are of interest to matchers only, and left out when there are none.
+        """
         filtered = self._filtered(_to_vcr(request, base_url))
         if filtered is None:
             msg = f"spidra_vcr_config drops the request {request.method} {request.target}"
             raise CassetteError(msg)
-        clean = _from_dict(Scrubber(keys).request(_to_dict(filtered)))
+        told = _to_dict(filtered)
+        if self.matchers is None:
+            told["headers"] = {
+                name: value for name, value in told["headers"].items() if name.lower() == "content-encoding"
+            }
+        clean = _from_dict(Scrubber(keys).request(told))
         below = _below_root(clean.uri, base_url) or (request.path, request.query)
         return clean, _request(clean, below)
 
@@ -313,7 +337,7 @@ class _Writing:
                 clean["requests"].append(_from_dict(scrubber.request(_to_dict(request))))
                 clean["responses"].append(scrubber.response(response))
             except ValueError as error:
-                msg = f"{path} was not written: interaction {number}: {error}"
+                msg = f"{path} was not written because of interaction {number}. {error}"
                 raise CassetteError(msg) from None
         text = serialize(clean, serializer)
         if found := find_keys(text, self._keys):

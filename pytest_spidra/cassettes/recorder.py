@@ -233,7 +233,8 @@ class Leg:
 def _alone_in(folder: Path) -> Iterator[None]:
     """Let no other process of this kind write into a folder meanwhile, where there is a way to say so."""
     number = None
-    with suppress(ImportError, OSError):  # Windows, or a file system without locks; what is wrong is told later
+    # Windows, or a file system without locks; what is wrong with the folder is told later.
+    with suppress(ImportError, OSError):
         import fcntl  # noqa: PLC0415 - not on Windows
 
         folder.mkdir(parents=True, exist_ok=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import re
+import string
 import subprocess
 import sys
 import time
@@ -18,7 +19,7 @@ import vcr  # noqa: F401 - likewise
 
 import pytest_spidra.cassette_sessions  # noqa: F401 - likewise
 
-KEY = "_".join(["spd", "0123456789abcdefABCD"])
+KEY = f"spd_{string.digits}{string.ascii_letters[:10]}"
 
 INI = """
 [pytest]
@@ -195,6 +196,8 @@ class Cassettes:
 def failure(result):
     """Return the message of the one failing test, in one line."""
     (report,) = [
-        one for one in result.reprec.getreports("pytest_runtest_logreport") if one.failed and one.when == "call"
+        one
+        for one in result.reprec.getreports("pytest_runtest_logreport")
+        if one.failed and one.when == "call"
     ]
     return " ".join(report.longreprtext.split())

@@ -85,6 +85,4 @@ def threads_of_sdk(api, bodies, order):
     return in_threads(one, order)
 
 
-CROWDS = {
-    crowd.__name__: crowd for crowd in (gathered_httpx, gathered_sdk, threads_of_httpx, threads_of_sdk)
-}
+CROWDS = {crowd.__name__: crowd for crowd in (gathered_httpx, gathered_sdk, threads_of_httpx, threads_of_sdk)}

@@ -17,12 +17,14 @@ from pathlib import Path
 import httpx
 import spidra
 
-sys.path.append(str(Path(__file__).parents[1] / "rules"))  # another folder of tests, which may not be run with this
+sys.path.append(
+    str(Path(__file__).parents[1] / "rules")
+)  # another folder of tests, which may not be run with this
 
-import clients  # noqa: E402 - it is found now
-from clients import SUBMIT, TERMINAL, in_async, submitted, sync, waited_for  # noqa: E402 - likewise
+import clients
+from clients import SUBMIT, TERMINAL, in_async, submitted, sync, waited_for
 
-from pytest_spidra import reply_lost, request_lost, service_busy  # noqa: E402 - likewise
+from pytest_spidra import reply_lost, request_lost, service_busy
 
 
 @dataclass

@@ -153,7 +153,9 @@ def inner_fixture(run_tests, notes, monkeypatch):
 
     def inner(source, base_url, *args, ini=""):
         with warnings.catch_warnings(action="ignore", category=ResourceWarning):
-            result = run_tests(here + source, *args, ini=f"spidra_base_url = {base_url}\nspidra_rules = off\n{ini}")
+            result = run_tests(
+                here + source, *args, ini=f"spidra_base_url = {base_url}\nspidra_rules = off\n{ini}"
+            )
             gc.collect()
         return result
 

@@ -89,8 +89,8 @@ WORK = ["plain", "plain_async", "sdk", "sdk_async"]
 def run(inner):
     """Run a module with the clients above; all its tests are to pass."""
 
-    def run(source, base_url, *args, passed=len(WORK), ini=""):
-        inner(CLIENTS + source, base_url, *args, ini=ini).assert_outcomes(passed=passed)
+    def run(source, base_url, *args, passed=None):
+        inner(CLIENTS + source, base_url, *args).assert_outcomes(passed=passed or len(WORK))
 
     return run
 

@@ -304,7 +304,10 @@ def spidra_vcr_config():
     ) as cassette:
         seen = [
             httpx.request(
-                one.method, one.uri, content=body if one.method == "POST" else None, headers={"x-api-key": "other"}
+                one.method,
+                one.uri,
+                content=body if one.method == "POST" else None,
+                headers={"x-api-key": "other"},
             )
             for one in requests
         ]
@@ -336,7 +339,9 @@ def test_other(vcr):
     assert vcr.play_count == 3
 """
     )
-    pytester.runpytest("-p", "no:hypothesispytest", "--record-mode=none", "test_other.py").assert_outcomes(passed=1)
+    pytester.runpytest("-p", "no:hypothesispytest", "--record-mode=none", "test_other.py").assert_outcomes(
+        passed=1
+    )
     assert cassettes["test_prices.yaml"].read_text() == text
 
 

@@ -5,6 +5,7 @@ The tapes are made up here, with times of their own: what came before what is kn
 
 from __future__ import annotations
 
+import itertools
 import json
 from dataclasses import dataclass, replace
 
@@ -102,7 +103,9 @@ def recordings(draw):
             for request, sent, seen in zip(requests, moments[::2], moments[1::2], strict=True)
         ]
     # No two things happen in the same moment, not even in one task.
-    order = sorted(range(2 * len(deeds)), key=lambda one: (deeds[one // 2].sent, deeds[one // 2].seen)[one % 2])
+    order = sorted(
+        range(2 * len(deeds)), key=lambda one: (deeds[one // 2].sent, deeds[one // 2].seen)[one % 2]
+    )
     moment = {one: place for place, one in enumerate(order)}
     deeds = [
         replace(deed, sent=moment[2 * place], seen=moment[2 * place + 1]) for place, deed in enumerate(deeds)
@@ -112,7 +115,7 @@ def recordings(draw):
 
 def allowed(deeds, left, request):
     """Return which place a request must be answered from, by the times; None when it must be refused."""
-    if all(before.seen < after.sent for before, after in zip(deeds, deeds[1:], strict=False)):
+    if all(before.seen < after.sent for before, after in itertools.pairwise(deeds)):
         left = left[:1]
     for place in left:
         lane = [deeds[other] for other in left if deeds[other].lane == deeds[place].lane]

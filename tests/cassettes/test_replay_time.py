@@ -271,7 +271,9 @@ def test_a_reply_that_came_in_pieces_comes_in_time_again(inner, notes, pytester)
     """It took longer than the client waits for one piece; no piece did."""
     source = SLOW.replace("TIMEOUT", "0.3").replace("SCRIPTED", "0")
     with simple_server(dribble=0.15) as base_url:
-        inner(source, base_url, "--spidra-record=all", "-k", "test_slow and not slower").assert_outcomes(passed=2)
+        inner(source, base_url, "--spidra-record=all", "-k", "test_slow and not slower").assert_outcomes(
+            passed=2
+        )
     inner(source, base_url, "-k", "test_slow and not slower").assert_outcomes(passed=2)
     assert notes["record"].keys() == {"slow plain", "slow plain_async"}
     assert [sight for sight, *_ in notes["replay"].values()] == [202, 202]
