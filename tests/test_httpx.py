@@ -676,3 +676,12 @@ def test_the_patched_methods_keep_their_names_and_docs(spidra_mock):
     assert httpx.HTTPTransport.handle_request.__name__ == "handle_request"
     assert httpx.AsyncHTTPTransport.handle_async_request.__name__ == "handle_async_request"
     assert httpx.HTTPTransport.__init__.__name__ == "__init__"
+
+
+def test_a_route_of_the_user_s_own_does_its_work_once_for_each_request(spidra_mock, client):
+    """Looking whether it takes a request is not asking it."""
+    seen = []
+    route = spidra_mock.router.get(path__regex="/account$")
+    route.mock(side_effect=lambda request: seen.append(request.url.path) or httpx.Response(200))
+    client.get("/account")
+    assert seen == ["/api/account"]

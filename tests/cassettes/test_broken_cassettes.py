@@ -9,7 +9,7 @@ import httpx
 import pytest
 import vcr
 import yaml
-from conftest import KEY, failure
+from users_suite import KEY, failure
 
 ONE = """
 import os

@@ -14,7 +14,7 @@ from contextlib import suppress
 
 import pytest
 import yaml
-from conftest import KEY, SHOP, failure
+from users_suite import KEY, SHOP, Api, failure
 
 ONE = """
 def test_prices(spidra_api):
@@ -36,8 +36,6 @@ def script(spidra_server):
 
 @pytest.fixture(scope="session")
 def troubled(tmp_path_factory):
-    from conftest import Api  # noqa: PLC0415 - a class of ours, beside its fixtures
-
     api = Api(tmp_path_factory.mktemp("troubled"), TROUBLED)
     yield api
     api.stop()

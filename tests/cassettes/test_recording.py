@@ -9,7 +9,7 @@ import httpx
 import pytest
 import vcr
 import yaml
-from conftest import KEY, SHOP, failure
+from users_suite import KEY, SHOP, failure
 from vcr.serialize import deserialize
 
 ONE = """
@@ -535,7 +535,7 @@ def test_a_port_on_which_nobody_listens_is_named(one_test, api, record, cassette
 
 
 def test_what_came_before_is_not_taken_for_the_reason(suite, start_api, record):
-    """A scripted lost connection, then a real one: the message is about the second."""
+    """A refused connection elsewhere, and in its wake a lost reply: the message is about the second."""
     api = start_api("""
 from pytest_spidra import reply_lost
 def script(spidra_server):
@@ -544,11 +544,10 @@ def script(spidra_server):
     run = suite(
         """
 def test_it(spidra_api):
-    spidra_api.batch.submit.script(request_lost())
     with plain(spidra_api) as client:
         try:
-            submit(client)
-        except httpx.ConnectError:
+            raise ConnectionRefusedError("a database, say")
+        except ConnectionRefusedError:
             submit(client)
 """,
         ini="spidra_modes = replay\n",
