@@ -15,6 +15,8 @@ SOCKETS_BLOCKED = (
 )
 OFFLINE = {errno.ENETDOWN, errno.ENETUNREACH, errno.EHOSTUNREACH}
 
+CONNECTED = {"ReadError", "ReadTimeout", "RemoteProtocolError", "WriteError", "WriteTimeout"}
+
 
 def sockets_blocked() -> bool:
     """Whether pytest-socket lets nobody make a socket: an event loop fails then before anything is sent."""
@@ -37,6 +39,8 @@ def reasons(error: BaseException) -> Iterator[str]:
         yield SOCKETS_BLOCKED
     elif any("Network is disabled" in text for text in texts):
         yield "pytest-recording forbids it: --block-network is in force. Run without it."
+    elif type(error).__name__ in CONNECTED:
+        return  # whatever else is among the causes was being handled at the time
     elif any(isinstance(cause, socket.gaierror) for cause in causes):
         yield "The host's name could not be resolved: this machine seems to be offline, or the name is wrong."
     elif any(isinstance(cause, ConnectionRefusedError) for cause in causes):
