@@ -122,6 +122,10 @@ class ReplaySession(Session):
     def _unplayed(self) -> str | None:
         return self._player.unplayed if self._player else None
 
+    def cleared_up(self) -> str | None:
+        """Return what fixtures did while recording, and not now, or None."""
+        return self._player.unplayed_at_all if self._player else None
+
 
 class RecordSession(Session):
     """A test that the real API answers, and that is recorded. Waits are real, and as exact as ever."""
@@ -182,6 +186,10 @@ class RecordSession(Session):
         except CassetteError as error:
             return _wrapped(str(error))
         return None
+
+    def cleared_up(self) -> str | None:
+        """Write it once more when fixtures have sent something; return why it was not written, or None."""
+        return self.finish()
 
 
 class Refusing:

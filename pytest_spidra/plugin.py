@@ -255,7 +255,10 @@ def _session(
         request.node.stash[SESSION] = session
         yield session
     told = request.node.stash.get(TOLD, 0)
-    if late := session.failures[told:]:
+    late = session.failures[told:]
+    if not late and session.passed and (wrong := session.cleared_up()):
+        late = [wrong]
+    if late:
         pytest.fail("\n\n".join(late), pytrace=False)
 
 
@@ -297,6 +300,7 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
         _pronounce(item, session, verdict)
     if reason := session.finish():
         raise pytest.fail.Exception(reason, pytrace=False)
+    session.passed = True
     return result
 
 

@@ -87,6 +87,9 @@ class Session:
     refusal: str | None = None
     """Why the test cannot even begin, or None."""
 
+    passed = False
+    """Whether the test has run and nothing was wrong, so far."""
+
     def __init__(
         self,
         settings: Settings,
@@ -142,6 +145,10 @@ class Session:
 
     def finish(self) -> str | None:
         """Do what is left when the test has passed; return why it fails all the same, or None."""
+        return None
+
+    def cleared_up(self) -> str | None:
+        """Do what is left when the test has passed and its fixtures have cleared up; return what is wrong, or None."""
         return None
 
     @cached_property

@@ -94,6 +94,8 @@ class Times:
         date: When it was sent: ISO 8601, UTC.
 
         beside: Whether another thread or task of the client had sent a request before.
+
+        late: Whether the test itself was over: a fixture cleared up.
     """
 
     at: float
@@ -101,6 +103,7 @@ class Times:
     known: int
     date: str
     beside: bool = False
+    late: bool = False
 
 
 @dataclass(frozen=True)
@@ -572,7 +575,8 @@ def _times(recorded: Any) -> Times | None:
         at, known = float(recorded["at"]), int(recorded["known"])
         if not (math.isfinite(at) and math.isfinite(took)):
             return None
-        return Times(at, max(took, 0.0), known, str(recorded["date"]), bool(recorded.get("beside")))
+        beside, late = bool(recorded.get("beside")), bool(recorded.get("late"))
+        return Times(at, max(took, 0.0), known, str(recorded["date"]), beside, late)
     return None
 
 
@@ -614,6 +618,8 @@ def _response(reply: Reply, times: Times) -> dict[str, Any]:
     recorded: dict[str, Any] = {"at": times.at, "took": times.took, "known": times.known, "date": times.date}
     if times.beside:
         recorded["beside"] = True
+    if times.late:
+        recorded["late"] = True
     return {
         "status": {"code": reply.status, "message": message},
         "headers": {name: [value] for name, value in reply.headers.items()},

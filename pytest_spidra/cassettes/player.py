@@ -105,8 +105,17 @@ class Player:
 
     @property
     def unplayed(self) -> str | None:
-        """What was recorded and not asked for, in words; None when everything was."""
-        left = [place for place, played in enumerate(self._played) if not played]
+        """What the recorded test asked for and this one did not, in words; None when it was everything."""
+        times = [one.times for one in self.tape.interactions]
+        return self._left([when is None or not when.late for when in times])
+
+    @property
+    def unplayed_at_all(self) -> str | None:
+        """What neither the test nor, after it, a fixture that cleared up has asked for."""
+        return self._left([True] * len(self._played))
+
+    def _left(self, due: list[bool]) -> str | None:
+        left = [place for place, played in enumerate(self._played) if due[place] and not played]
         if not left or self.failed:
             return None
         count = f"{len(left)} of the {len(self._played)} exchanges in {self.tape.path}"

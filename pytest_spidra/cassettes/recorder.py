@@ -55,6 +55,7 @@ class Recorder:
         self._done: dict[int, tuple[Request, Reply, Times]] = {}
         self._sent = 0
         self._broken = ""
+        self._saved: int | None = None  # how many exchanges
         self._company = Company()
         self._lock = threading.Lock()
 
@@ -73,14 +74,16 @@ class Recorder:
             self._sent += 1
             self._keys |= {key for key in request.keys if len(key) >= SHORTEST_KEY}
             beside = self._company.joins()
-            leg = self._under_way[self._sent] = Leg(self, self._sent, request, clock, beside=beside)
+            leg = self._under_way[self._sent] = Leg(
+                self, self._sent, request, clock, beside=beside, late=self._saved is not None
+            )
         return leg
 
     def arrived(self, leg: Leg, reply: Reply) -> None:
         """Note a reply."""
         with self._lock:
             del self._under_way[leg.number]
-            times = Times(leg.at, leg.took, self._sent, leg.date, leg.beside)
+            times = Times(leg.at, leg.took, self._sent, leg.date, leg.beside, leg.late)
             self._done[leg.number] = leg.request, reply, times
 
     def broke(self, leg: Leg, why: str) -> None:
@@ -107,7 +110,7 @@ class Recorder:
         raise CassetteError(msg)
 
     def save(self) -> None:
-        """Make the cassette.
+        """Make the cassette, and once more when a fixture that cleared up has sent something since.
 
         Raises:
             CassetteError: There is something that it cannot hold, or must not. What stood there is as it was.
@@ -129,9 +132,13 @@ class Recorder:
                 )
             )
         done = [self._done[number] for number in sorted(self._done)]
+        if self._saved == len(done):
+            return
         with _alone_in(self._path.parent):
-            self._refuse_sharing(done)
+            if self._saved is None:
+                self._refuse_sharing(done)
             self._writing.write(self._path, done, self._base_url, self._keys)
+        self._saved = len(done)
 
     def _refuse_sharing(self, done: list[tuple[Request, Reply, Times]]) -> None:
         """Refuse to replace what another test has recorded in this run with something else."""
@@ -177,13 +184,14 @@ class Leg:
     """One request on its way to the real API and back."""
 
     def __init__(
-        self, recorder: Recorder, number: int, request: Request, clock: Clock, *, beside: bool
+        self, recorder: Recorder, number: int, request: Request, clock: Clock, *, beside: bool, late: bool
     ) -> None:
         self._recorder = recorder
         self._over = clock.outside()
         self.number = number
         self.request = request
         self.beside = beside
+        self.late = late
         self.took = 0.0
         self.at = clock.elapsed
         sent = datetime.fromtimestamp(clock.now / MICROSECONDS, UTC)

@@ -403,6 +403,58 @@ def test_it(spidra_api):
     assert all(isinstance(json.loads(one), dict) for one in bodies(cassettes["test_it.yaml"]))
 
 
+CLEARING_UP = """
+@pytest.fixture
+def batch(spidra_api):
+    with plain(spidra_api) as client:
+        batch = submit(client)
+        yield batch
+        {code}
+
+def test_it(spidra_api, batch):
+    with plain(spidra_api) as client:
+        assert look(client, batch)["status"] == "running"
+"""
+
+
+def test_what_fixtures_do_before_and_after_a_test_is_recorded_and_replayed(suite, record, cassettes):
+    run = suite(CLEARING_UP.replace("{code}", "client.delete(f'/batch/scrape/{batch}'); look(client, batch)"))
+    run(*record()).assert_outcomes(passed=2)
+    assert statuses(cassettes["test_it.yaml"]) == [202, 200, 200, 200]
+    run().assert_outcomes(passed=2)
+    run(*record()).assert_outcomes(passed=2)
+
+
+def test_a_fixture_that_clears_up_less_or_more_than_recorded_is_an_error(suite, record, cassettes):
+    one, two = "client.delete(f'/batch/scrape/{batch}')", "look(client, batch)"
+    suite(CLEARING_UP.replace("{code}", f"{one}; {two}"), ini="spidra_modes = replay\n")(
+        *record()
+    ).assert_outcomes(passed=1)
+    before = cassettes.content
+    for code, told in {
+        one: "1 of the 4 exchanges in * was not asked for: #4 get",
+        "pass": "2 of the 4 exchanges in * were not asked for; the first is #3 cancel",
+        f"{one}; {two}; {two}": "The client asked for what*recorded no more about this batch",
+    }.items():
+        result = suite(CLEARING_UP.replace("{code}", code), ini="spidra_modes = replay\n")()
+        result.assert_outcomes(passed=1, errors=1)
+        first, _, second = told.partition("*")
+        shown = " ".join(result.stdout.str().split())
+        assert first in shown
+        assert second in shown
+    assert cassettes.content == before
+
+
+def test_a_test_that_fails_is_not_told_what_its_fixtures_left_out(suite, record):
+    code = "client.delete(f'/batch/scrape/{batch}')"
+    run = suite(CLEARING_UP.replace("{code}", code), ini="spidra_modes = replay\n")
+    run(*record()).assert_outcomes(passed=1)
+    source = CLEARING_UP.replace("{code}", "pass").replace('"running"', '"done"')
+    result = suite(source, ini="spidra_modes = replay\n")()
+    result.assert_outcomes(failed=1)
+    assert "not asked for" not in result.stdout.str()
+
+
 NOT_SENT = {
     "plain": ONE,
     "plain async": """
