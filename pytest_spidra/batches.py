@@ -15,7 +15,7 @@ class Batch:
     when their ids are, and wherever a batch is asked for, its id does as well.
     """
 
-    def __init__(self, id: str, urls: Sequence[str], view: Callable[[], dict[str, Any]]) -> None:  # noqa: A002 - the API's word
+    def __init__(self, id: str, urls: Sequence[str], view: Callable[[], dict[str, Any]]) -> None:  # noqa: A002 - users write batch.id, and handles of their own like this
         self.id = id
         self.urls = list(urls)
         self._view = view

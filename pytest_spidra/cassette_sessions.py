@@ -12,7 +12,7 @@ from pytest_spidra.clock import RealClock
 from pytest_spidra.fake import endpoints
 from pytest_spidra.interceptor import Interceptor
 from pytest_spidra.log import ExchangeLog
-from pytest_spidra.messages import Reply, Unanswerable
+from pytest_spidra.messages import Reply, UnanswerableError
 from pytest_spidra.mock import SpidraApi
 from pytest_spidra.no_network import SOCKETS_BLOCKED, sockets_blocked
 from pytest_spidra.recorded_factory import RecordedFactory
@@ -168,12 +168,12 @@ class RecordSession(Session):
 
     def _ask(self, request: Request) -> Reply:
         if self._recorder is None or self._attachment is None:
-            raise Unanswerable(self.refusal)
+            raise UnanswerableError(self.refusal)
         leg = self._recorder.leave(request, self._clock)
         what: Reply | Exception
         try:
             what = self._attachment.fetch(request, self._settings.base_url)
-        except Exception as error:  # noqa: BLE001 - whatever it is, it came instead of a reply
+        except Exception as error:  # noqa: BLE001 - not only httpx's: plugins that block sockets raise their own; each ends the recording
             what = error
         return leg.back(what)
 
@@ -204,13 +204,13 @@ class Refusing:
         """Whether it is a request to the batch API."""
         return endpoints.match(request.method, request.path) is not None
 
-    def answer(self, request: Request) -> NoReturn:  # noqa: ARG002 - nothing is answered, whatever it is
+    def answer(self, request: Request) -> NoReturn:  # noqa: ARG002 - the signature is that of Inside
         """Refuse.
 
         Raises:
-            Unanswerable: Always.
+            UnanswerableError: Always.
         """
-        raise Unanswerable(self._refusal)
+        raise UnanswerableError(self._refusal)
 
 
 def wired(

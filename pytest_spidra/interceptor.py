@@ -18,7 +18,7 @@ import pytest
 
 from pytest_spidra import timeline
 from pytest_spidra.fake import endpoints
-from pytest_spidra.messages import Flight, Lost, Unanswerable
+from pytest_spidra.messages import Flight, Lost, UnanswerableError
 from pytest_spidra.redaction import without_keys_in_url
 from pytest_spidra.scripts import ok
 from pytest_spidra.upstreams import Inside, Outside
@@ -133,9 +133,9 @@ class Interceptor:
         """Let an upstream in this process do its work."""
         try:
             answer = upstream.answer(request)
-        except Unanswerable as refusal:
+        except UnanswerableError as refusal:
             self.fail(str(refusal))
-        except Exception as error:  # noqa: BLE001 - a route of the user's may raise anything at the client
+        except Exception as error:  # noqa: BLE001 - a user's respx route may raise any error, and the client is to get that one
             return step.after, Lost(type(error).__name__, str(error), error)
         return self._answered(number, request, step, answer)
 
@@ -147,7 +147,7 @@ class Interceptor:
         with self.lock:
             try:
                 answer = passage.back(what)
-            except Unanswerable as refusal:
+            except UnanswerableError as refusal:
                 self._log.seen(number, type(what).__name__, self._clock.elapsed)
                 self.fail(str(refusal))
             return self._answered(number, request, step, answer, passage.took)

@@ -144,7 +144,7 @@ class Lost:
     exception: Exception | None = None
 
 
-class Unanswerable(Exception):  # noqa: N818 - no client ever sees it
+class UnanswerableError(Exception):
     """An upstream has no answer, and nothing may be taken for one: the test has failed."""
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from pytest_spidra.batches import Batch
 from pytest_spidra.factory import FINISHED, Order
 from pytest_spidra.fake.account import Account
-from pytest_spidra.messages import Request, Unanswerable
+from pytest_spidra.messages import Request, UnanswerableError
 from pytest_spidra.verdicts import paragraph
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ class RecordedFactory:
             headers["content-type"] = "application/json"
         try:
             reply = self._ask(Request(method, path, headers=headers, content=content))
-        except Unanswerable as refusal:
+        except UnanswerableError as refusal:
             self._fail(str(refusal))
         if reply.status >= 300 or not isinstance(reply.json, dict):
             gist = reply.json.get("message") if isinstance(reply.json, dict) else ""

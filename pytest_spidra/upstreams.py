@@ -33,7 +33,7 @@ class Inside(Protocol):
         """Do what is asked and return the reply.
 
         Raises:
-            Unanswerable: The test has failed.
+            UnanswerableError: The test has failed.
 
             Exception: What the client is to see in place of a reply.
         """
@@ -49,7 +49,7 @@ class Passage(Protocol):
         """Take in what came of it.
 
         Raises:
-            Unanswerable: Nothing that the test can go on with.
+            UnanswerableError: Nothing that the test can go on with.
         """
 
     def abandoned(self) -> None:

@@ -15,7 +15,7 @@ DEEPEST = 8  # archives in archives, and escapes in escapes: an archive can hold
 GZIP = b"\x1f\x8b\x08"
 
 
-class Unsearchable(ValueError):  # noqa: N818 - what it is about is a body, not an error in one
+class UnsearchableError(ValueError):
     """A body that nobody can look into; the message says why, and what to install."""
 
 
@@ -31,14 +31,14 @@ def decompressed(body: bytes, encoding: str) -> bytes:
     """Return what a body decompresses to; text that is said to be compressed and is not, as it is.
 
     Raises:
-        Unsearchable: It does not decompress, or nothing here can do it.
+        UnsearchableError: It does not decompress, or nothing here can do it.
     """
     decode = DECODERS.get(encoding)
     if decode is None:
         msg = (
             f"A body with content-encoding {encoding} cannot be searched for keys: ask for gzip, or for none."
         )
-        raise Unsearchable(msg)
+        raise UnsearchableError(msg)
     try:
         return decode(body)
     except _BrokenError:
@@ -48,7 +48,7 @@ def decompressed(body: bytes, encoding: str) -> bytes:
         return body
 
 
-class _BrokenError(Unsearchable):
+class _BrokenError(UnsearchableError):
     """A body that is not what its encoding says."""
 
     def __init__(self, encoding: str) -> None:
@@ -112,7 +112,7 @@ def _with_library(encoding: str) -> Callable[[bytes], bytes]:
             f"A body is compressed with {encoding} and cannot be searched for keys: "
             f"install {_LIBRARIES[encoding][-1 if encoding == 'zstd' else 0]}, or ask for gzip."
         )
-        raise Unsearchable(msg)
+        raise UnsearchableError(msg)
 
     return decode
 

@@ -17,7 +17,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote
 
-from pytest_spidra.cassettes.compression import DECODERS, DEEPEST, Unsearchable, as_text
+from pytest_spidra.cassettes.compression import DECODERS, DEEPEST, UnsearchableError, as_text
 from pytest_spidra.redaction import REDACTED
 
 if TYPE_CHECKING:
@@ -272,7 +272,7 @@ def key_in_bytes(body: bytes, needles: Sequence[Needle], depth: int = 0) -> str 
         return piece.what
     if depth < DEEPEST:
         for unpack in dict.fromkeys(DECODERS.values()):
-            with suppress(Unsearchable):
+            with suppress(UnsearchableError):
                 inner = unpack(body)
                 if inner != body and (what := key_in_bytes(inner, needles, depth + 1)):
                     return f"{what}, compressed"

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from functools import cached_property
+from http import HTTPStatus
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -181,6 +182,18 @@ class Tape:
         return None
 
 
+@contextmanager
+def _many_objects() -> Iterator[None]:
+    """Let the garbage collector rest: looking again and again at what only grows is half of the time."""
+    rests = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if rests:
+            gc.enable()
+
+
 class Format:
     """How cassettes are read and written in one test: vcrpy with the settings of `spidra_vcr_config`.
 
@@ -211,6 +224,7 @@ class Format:
             merged["match_on"] if "match_on" in config else None
         )
 
+    @_many_objects()
     def read(self, path: Path, base_url: str | None = None) -> Tape:
         """Return what a file holds.
 
@@ -224,10 +238,6 @@ class Format:
 
             CassetteError: It is no whole cassette of the batch API.
         """
-        with _many_objects():
-            return self._read(path, base_url)
-
-    def _read(self, path: Path, base_url: str | None) -> Tape:
         stored = Cassette.load(path=os.fspath(path), **{**self._config, "persister": _Reading()})
         interactions: list[Interaction] = []
         pairs = list(zip(stored.requests, stored.responses, strict=True))
@@ -264,6 +274,7 @@ class Format:
         below = _below_root(clean.uri, base_url) or (request.path, request.query)
         return clean, _request(clean, below)
 
+    @_many_objects()
     def write(
         self,
         path: Path,
@@ -285,16 +296,6 @@ class Format:
         Raises:
             CassetteError: A key stands in it, or it cannot be written. What stood there is as it was.
         """
-        with _many_objects():
-            self._write(path, interactions, base_url, keys)
-
-    def _write(
-        self,
-        path: Path,
-        interactions: Iterable[tuple[Request, Reply, Times]],
-        base_url: str,
-        keys: Collection[str],
-    ) -> None:
         cassette = Cassette(os.fspath(path), **{**self._config, "persister": _Writing(keys)})
         for request, reply, times in interactions:
             before = len(cassette)
@@ -305,8 +306,7 @@ class Format:
                     f"{path} is as it was."
                 )
                 raise CassetteError(msg)
-        # vcrpy offers saving only together with its patches, which are not what records here.
-        cassette._save(force=True)  # noqa: SLF001 - see above
+        cassette._save(force=True)  # noqa: SLF001 - vcrpy has no public way to save but leaving its patches
 
 
 class _Reading:
@@ -427,7 +427,7 @@ def _parsed(path: Path, text: str, serializer: Any) -> Any:
     except yaml.MarkedYAMLError as error:
         line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
         msg = f"{path}{line}: this is no YAML that a cassette may hold: {error.problem}."
-    except Exception as error:  # noqa: BLE001 - serialisers raise what they like, JSON's a ValueError
+    except Exception as error:  # noqa: BLE001 - a serialiser may be the user's own; whatever it raises, the file cannot be read
         why = " ".join(str(error).split()).rstrip(".")
         msg = f"{path} cannot be read: {why}."
     msg = f"{msg} It may have been cut off, or edited."
@@ -496,18 +496,6 @@ def _named(value: Any) -> str:
         return "empty"
     words: dict[type, str] = {dict: "a mapping", list: "a list", str: "text", bytes: "text"}
     return words.get(type(value), f"{value!r}")
-
-
-@contextmanager
-def _many_objects() -> Iterator[None]:
-    """Let the garbage collector rest: looking again and again at what only grows is half of the time."""
-    rests = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if rests:
-            gc.enable()
 
 
 @contextmanager
@@ -609,8 +597,6 @@ def _from_dict(request: Mapping[str, Any]) -> Any:
 
 
 def _response(reply: Reply, times: Times) -> dict[str, Any]:
-    from http import HTTPStatus  # noqa: PLC0415 - only when something is recorded
-
     try:
         message = HTTPStatus(reply.status).phrase
     except ValueError:

@@ -15,7 +15,7 @@ from urllib.parse import parse_qsl
 
 from pytest_spidra import words
 from pytest_spidra.fake import endpoints
-from pytest_spidra.messages import Unanswerable
+from pytest_spidra.messages import UnanswerableError
 from pytest_spidra.verdicts import paragraph
 
 if TYPE_CHECKING:
@@ -88,14 +88,14 @@ class Player:
         """Return the reply that was recorded.
 
         Raises:
-            Unanswerable: None was recorded for this request in this place.
+            UnanswerableError: None was recorded for this request in this place.
         """
         stored, clean = self._reading.asked(request, self._base_url, {*self._keys, *request.keys})
         asked = self._compared(stored, clean)
         place = self._find(asked)
         if place is None:
             self.failed = True
-            raise Unanswerable(self._refusal(asked))
+            raise UnanswerableError(self._refusal(asked))
         self._played[place] = True
         self._lanes[self._recorded[place].lane].remove(place)  # at its very beginning, or near it
         while self._next < len(self._played) and self._played[self._next]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_spidra.cassettes.files import MICROSECONDS, CassetteError, MissingCassetteError, Times
 from pytest_spidra.fake import endpoints
-from pytest_spidra.messages import Reply, Unanswerable
+from pytest_spidra.messages import Reply, UnanswerableError
 from pytest_spidra.no_network import innermost, reasons
 from pytest_spidra.verdicts import paragraph
 from pytest_spidra.virtual_time.loops_and_pools import running_loop
@@ -201,7 +201,7 @@ class Leg:
         """Take in what came of it.
 
         Raises:
-            Unanswerable: A broken connection: the recording is over.
+            UnanswerableError: A broken connection: the recording is over.
         """
         self.took = round(self._over(), 6)
         if isinstance(what, Reply):
@@ -216,7 +216,7 @@ class Leg:
         fate = "did not reach the API" if why or name in _NOT_SENT else "got no reply"
         hope = "" if fate == "did not reach the API" else "; the API may have done the work all the same"
         self._recorder.broke(self, f"{fate} ({name})")
-        raise Unanswerable(
+        raise UnanswerableError(
             "\n\n".join(
                 [
                     paragraph(
@@ -243,7 +243,7 @@ def _alone_in(folder: Path) -> Iterator[None]:
     number = None
     # Windows, or a file system without locks; what is wrong with the folder is told later.
     with suppress(ImportError, OSError):
-        import fcntl  # noqa: PLC0415 - not on Windows
+        import fcntl  # noqa: PLC0415 - Windows has none, and the ImportError is caught here
 
         folder.mkdir(parents=True, exist_ok=True)
         number = os.open(folder, os.O_RDONLY)

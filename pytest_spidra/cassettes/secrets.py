@@ -17,7 +17,14 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from pytest_spidra.cassettes.compression import DEEPEST, GZIP, Unsearchable, as_text, decompressed, gunzipped
+from pytest_spidra.cassettes.compression import (
+    DEEPEST,
+    GZIP,
+    UnsearchableError,
+    as_text,
+    decompressed,
+    gunzipped,
+)
 from pytest_spidra.cassettes.disguises import (
     NULS,
     REDACTED_IN_URLS,
@@ -40,7 +47,7 @@ if TYPE_CHECKING:
 
     from pytest_spidra.cassettes.disguises import Needle, Piece, View
 
-__all__ = ["Finding", "Scrubber", "Unsearchable", "find_keys", "find_secrets"]
+__all__ = ["Finding", "Scrubber", "UnsearchableError", "find_keys", "find_secrets"]
 
 _SENT_SECRETS = KEY_HEADERS | SECRET_HEADERS
 _SEEN_SECRETS = frozenset({"set-cookie"})
@@ -113,7 +120,7 @@ class Scrubber:
         (``Bearer`` and no token) says so still. Of bodies the same holds as in `response`.
 
         Raises:
-            Unsearchable: The body is compressed in a way that cannot be undone here, or is no text and no bytes.
+            UnsearchableError: The body is compressed in a way that cannot be undone here, or is no text and no bytes.
         """
         return _Scrubbing(self._needles).request(request)
 
@@ -125,7 +132,7 @@ class Scrubber:
         ``content-length`` follows the body; ``set-cookie`` is dropped.
 
         Raises:
-            Unsearchable: The body is compressed in a way that cannot be undone here, or is no text and no bytes.
+            UnsearchableError: The body is compressed in a way that cannot be undone here, or is no text and no bytes.
         """
         return _Scrubbing(self._needles).response(response)
 
@@ -147,7 +154,7 @@ def find_secrets(number: int, request: dict[str, Any], response: dict[str, Any])
     for one, scrub in ((request, scrubbing.request), (response, scrubbing.response)):
         try:
             scrub(one)
-        except Unsearchable as error:
+        except UnsearchableError as error:
             scrubbing.note(str(error))
     return [Finding(f"interaction {number}, {place}", what) for place, what in dict.fromkeys(scrubbing.found)]
 
@@ -348,7 +355,7 @@ class _Scrubbing:
             msg = (
                 f"A body of type {type(body).__name__} cannot be searched for keys: read it into bytes first."
             )
-            raise Unsearchable(msg)
+            raise UnsearchableError(msg)
         plain, headers = self._decoded(body, headers)
         scrubbed = self._text(plain) if isinstance(plain, str) else self._bytes(plain)
         if scrubbed != body:
@@ -401,7 +408,7 @@ class _Scrubbing:
             return self._string(text).encode("latin-1")
         if not whole:
             msg = "A body is compressed with gzip, cut off, and holds a secret: it cannot be packed anew."
-            raise Unsearchable(msg)
+            raise UnsearchableError(msg)
         return gzip.compress(scrubbed, mtime=0)  # the same bytes every time
 
     def _text(self, text: str) -> str:

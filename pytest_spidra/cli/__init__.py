@@ -7,7 +7,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from pytest_spidra.cli import serve
-from pytest_spidra.cli.troubles import Trouble
+from pytest_spidra.cli.troubles import TroubleError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = parser.parse_args(arguments)
     try:
         status: int = chosen.run(chosen)
-    except Trouble as trouble:
-        print(f"pytest-spidra: {trouble}", file=sys.stderr)  # noqa: T201 - a command line talks
+    except TroubleError as trouble:
+        print(f"pytest-spidra: {trouble}", file=sys.stderr)
         return 2
     return status

@@ -168,11 +168,11 @@ def _counted(count: int, what: str) -> str:
 
 
 def _print(text: str = "") -> None:
-    print(text)  # noqa: T201 - a command line talks
+    print(text)
 
 
 def _trouble(text: str) -> int:
-    print(f"spidra-cassette: {text}", file=sys.stderr)  # noqa: T201 - a command line talks
+    print(f"spidra-cassette: {text}", file=sys.stderr)
     return 2
 
 

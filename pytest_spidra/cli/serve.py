@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import errno
 import io
@@ -14,12 +15,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_spidra import words
-from pytest_spidra.cli.troubles import Trouble
+from pytest_spidra.cli.troubles import TroubleError
 from pytest_spidra.rules import judge
 from pytest_spidra.verdicts import charges
 
 if TYPE_CHECKING:
-    import argparse
     from collections.abc import Iterator
 
     from pytest_spidra.exchanges import Exchange
@@ -44,8 +44,6 @@ Without a script every URL completes, except those whose host ends in .invalid.
 
 def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command to the command line."""
-    import argparse  # noqa: PLC0415 - above it is for type checkers
-
     parser = commands.add_parser(
         "serve",
         help="answer requests as Spidra's batch API does, on a port of this machine",
@@ -68,7 +66,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Serve until the process is asked to end; return 0.
 
     Raises:
-        Trouble: It cannot begin.
+        TroubleError: It cannot begin.
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
@@ -95,12 +93,12 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _server(arguments: argparse.Namespace) -> Server:
     try:
-        from pytest_spidra.server import Server  # noqa: PLC0415 - wants h11, which only this command does
+        from pytest_spidra.server import Server  # noqa: PLC0415 - a missing h11 is told as a sentence below
     except ModuleNotFoundError as error:
         if error.name != "h11":
             raise
         msg = "a server needs h11: python -m pip install 'pytest-spidra[server]'"
-        raise Trouble(msg) from error
+        raise TroubleError(msg) from error
     address = f"port {arguments.port} of {arguments.host}"
     try:
         settings = {} if arguments.key is None else {"api_key": arguments.key}
@@ -110,35 +108,35 @@ def _server(arguments: argparse.Namespace) -> Server:
         plain = str(error.strerror or error).partition(" (while")[0]  # Python adds the address once more
         why = "it is taken; --port 0 picks a free one" if taken else plain
         msg = f"Cannot listen on {address}: {why}."
-        raise Trouble(msg) from error
+        raise TroubleError(msg) from error
     except OverflowError as error:
         msg = f"Cannot listen on {address}: ports go from 0 to 65535."
-        raise Trouble(msg) from error
+        raise TroubleError(msg) from error
 
 
 def _follow(path: Path, api: SpidraServer) -> None:
     """Let a script file say what fails.
 
     Raises:
-        Trouble: There is no such file, it is broken, or it has no function ``script``.
+        TroubleError: There is no such file, it is broken, or it has no function ``script``.
     """
     if not path.is_file():
         msg = f"There is no script file {path}."
-        raise Trouble(msg)
+        raise TroubleError(msg)
     sys.path.insert(0, str(path.parent.resolve()))  # as for any script: it may import its neighbours
     try:
         script = runpy.run_path(str(path)).get("script")
     except (Exception, SystemExit) as error:
         msg = f"The script file {path} is broken: {_told(error, path)}."
-        raise Trouble(msg) from error
+        raise TroubleError(msg) from error
     if not callable(script):
         msg = f"The script file {path} defines no function script(spidra_server)."
-        raise Trouble(msg)
+        raise TroubleError(msg)
     try:
         script(api)
     except (Exception, SystemExit) as error:
         msg = f"The function script of {path} failed: {_told(error, path)}."
-        raise Trouble(msg) from error
+        raise TroubleError(msg) from error
 
 
 def _told(error: BaseException, path: Path) -> str:

@@ -3,5 +3,5 @@
 from __future__ import annotations
 
 
-class Trouble(Exception):  # noqa: N818 - people read it
+class TroubleError(Exception):
     """A command cannot begin; the message is a sentence for people."""

@@ -98,9 +98,11 @@ def past_cassettes(send: Send) -> Send:
     What goes outside is recorded here. Another cassette beside would answer in the API's place, or keep a copy of
     what was sent, with the key in it.
     """
-    while getattr(send, "__globals__", {}).get("__name__") == "vcr.stubs.httpx_stubs":
-        send = send.__wrapped__  # type: ignore[attr-defined]  # functools.wraps has put it there
-    return send
+
+    def elsewhere(function: Any) -> bool:
+        return getattr(function, "__globals__", {}).get("__name__") != "vcr.stubs.httpx_stubs"
+
+    return cast(Send, inspect.unwrap(send, stop=elsewhere))
 
 
 def sweep() -> None:
@@ -131,7 +133,7 @@ def _sync_seam(send: Callable[..., httpx.Response], door: Door, attachment: Atta
                     content = b"".join(cast(httpx.SyncByteStream, raw.stream))
                     raw.close()
                     original = Original(raw, content)
-                except Exception as error:  # noqa: BLE001 - whatever it is, it came instead of a reply
+                except Exception as error:  # noqa: BLE001 - not only httpx's: plugins that block sockets raise their own; each ends the recording
                     flight.came(error)
                 else:
                     flight.came(original.reply)
@@ -159,7 +161,7 @@ def _async_seam(send: Callable[..., Awaitable[httpx.Response]], door: Door, atta
                     await raw.aclose()
                     await _hang_up(self)
                     original = Original(raw, content)
-                except Exception as error:  # noqa: BLE001 - whatever it is, it came instead of a reply
+                except Exception as error:  # noqa: BLE001 - not only httpx's: plugins that block sockets raise their own; each ends the recording
                     flight.came(error)
                 else:
                     flight.came(original.reply)

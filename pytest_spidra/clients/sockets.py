@@ -55,7 +55,7 @@ _OF_THE_WIRE = frozenset(
 )
 
 
-class _Refused(Exception):  # noqa: N818 - the client's error, not ours
+class _RefusedError(Exception):
     """The client broke the rules of HTTP; it is told so and its connection ends."""
 
     def __init__(self, status: int, message: str) -> None:
@@ -64,7 +64,7 @@ class _Refused(Exception):  # noqa: N818 - the client's error, not ours
         self.message = message
 
 
-class _Gone(Exception):  # noqa: N818 - no error: clients come and go
+class _HungUpError(Exception):
     """The client hung up, or the server stops."""
 
 
@@ -201,9 +201,9 @@ class _Connection:
         try:
             with contextlib.suppress(OSError):  # a connection that is gone already
                 self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            with contextlib.suppress(_Gone):
+            with contextlib.suppress(_HungUpError):
                 self._exchanges()
-        except BaseException as error:  # noqa: BLE001 - a failure of pytest is none; it must not end in a traceback
+        except BaseException as error:  # noqa: BLE001 - pytest's failures are no Exception; kept in errors, which fail the test
             self._listener.errors.append(error)
         finally:
             self._listener.dismiss(self._socket)
@@ -214,7 +214,7 @@ class _Connection:
                 self._http.start_next_cycle()
                 self._begun = bool(self._http.trailing_data[0])
                 self._bodiless = False
-        except _Refused as refused:
+        except _RefusedError as refused:
             self._refuse(refused)
 
     def _exchange(self) -> bool:
@@ -247,10 +247,10 @@ class _Connection:
             except h11.RemoteProtocolError as error:
                 # h11's own hints hold a 501, and a client is to see no 5xx that nobody scripted.
                 status = 431 if error.error_status_hint == 431 else 400
-                raise _Refused(status, f"This is no HTTP: {error}.") from error
+                raise _RefusedError(status, f"This is no HTTP: {error}.") from error
             except ValueError as error:
                 # h11 before 0.15 hands a length of any number of digits to int().
-                raise _Refused(400, f"This is no HTTP: {error}.") from error
+                raise _RefusedError(400, f"This is no HTTP: {error}.") from error
             if event is not h11.NEED_DATA:
                 return event
             if self._http.they_are_waiting_for_100_continue:
@@ -260,29 +260,29 @@ class _Connection:
                 if not self._begun:
                     continue
                 msg = f"Nothing came for {self._listener.patience:g} seconds in the middle of a request."
-                raise _Refused(408, msg)
+                raise _RefusedError(408, msg)
             self._begun = True
             self._http.receive_data(data)
 
     def _read(self, head: h11.Request) -> Request | None:
         """Return the whole request as a plain value; None when it is not for the API."""
         if head.http_version not in {b"1.0", b"1.1"}:
-            raise _Refused(400, f"This server speaks HTTP/1.1, not HTTP/{head.http_version.decode()}.")
+            raise _RefusedError(400, f"This server speaks HTTP/1.1, not HTTP/{head.http_version.decode()}.")
         size = (
             len(head.method)
             + len(head.target)
             + sum(len(name) + len(value) + 4 for name, value in head.headers)
         )
         if size > LARGEST_HEAD:
-            raise _Refused(431, f"Request line and headers are longer than {LARGEST_HEAD} bytes.")
+            raise _RefusedError(431, f"Request line and headers are longer than {LARGEST_HEAD} bytes.")
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in head.headers}
         if "transfer-encoding" not in headers and int(headers.get("content-length", "0")) > LARGEST_BODY:
-            raise _Refused(413, f"The body is longer than {LARGEST_BODY} bytes.")
+            raise _RefusedError(413, f"The body is longer than {LARGEST_BODY} bytes.")
         content = bytearray()
         while isinstance(event := self._next_event(), h11.Data):
             content += event.data
             if len(content) > LARGEST_BODY:
-                raise _Refused(413, f"The body is longer than {LARGEST_BODY} bytes.")
+                raise _RefusedError(413, f"The body is longer than {LARGEST_BODY} bytes.")
         path, _, query = _origin_form(head.target.decode("latin-1")).partition("?")
         path, prefix = unquote(path), self._door.prefix
         if path != prefix and not path.startswith(f"{prefix}/"):
@@ -302,7 +302,7 @@ class _Connection:
         try:
             flight = self._door.send(request)
         except RecursionError as error:
-            raise _Refused(400, "The body is nested too deeply.") from error
+            raise _RefusedError(400, "The body is nested too deeply.") from error
         try:
             stays = self._wait(flight)
         except BaseException:
@@ -354,7 +354,7 @@ class _Connection:
         parts.append(self._http.send(h11.EndOfMessage()))
         self._send(b"".join(part for part in parts if part))
 
-    def _refuse(self, refused: _Refused) -> None:
+    def _refuse(self, refused: _RefusedError) -> None:
         """Tell the client what is wrong, if it can still be told, and let it read that."""
         if self._http.our_state in {h11.IDLE, h11.SEND_RESPONSE}:
             self._send_reply(refusal(refused.status, refused.message), ("connection", "close"))
@@ -370,14 +370,14 @@ class _Connection:
         except TimeoutError:
             return None
         except OSError as error:
-            raise _Gone from error
+            raise _HungUpError from error
 
     def _send(self, data: bytes | None) -> None:
         try:
             self._socket.settimeout(self._listener.patience)
             self._socket.sendall(data or b"")
         except OSError as error:
-            raise _Gone from error
+            raise _HungUpError from error
 
     def _part(self) -> None:
         """Say goodbye, and read on for a while.
@@ -388,7 +388,7 @@ class _Connection:
         try:
             self._socket.shutdown(socket.SHUT_WR)
         except OSError as error:
-            raise _Gone from error
+            raise _HungUpError from error
         until = time.perf_counter() + LINGER
         while (left := until - time.perf_counter()) > 0 and self._receive(left):
             pass

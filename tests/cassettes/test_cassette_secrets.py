@@ -21,7 +21,7 @@ from vcr.request import Request
 from vcr.serializers import compat, jsonserializer, yamlserializer
 
 from pytest_spidra.cassettes import compression
-from pytest_spidra.cassettes.secrets import Scrubber, Unsearchable, find_keys, find_secrets
+from pytest_spidra.cassettes.secrets import Scrubber, UnsearchableError, find_keys, find_secrets
 
 GONE = "[redacted]"
 # In one piece, these would look like keys to those who search repositories for them.
@@ -450,7 +450,7 @@ def test_a_request_may_have_no_body():
 
 @pytest.mark.parametrize("body", [iter([b"a"]), [b"a"], {"a": 1}])
 def test_a_body_that_is_no_text_and_no_bytes_is_refused(body):
-    with pytest.raises(Unsearchable, match=f"of type {type(body).__name__} cannot be searched"):
+    with pytest.raises(UnsearchableError, match=f"of type {type(body).__name__} cannot be searched"):
         Scrubber([KEY]).request(a_request(body))
 
 
@@ -778,7 +778,7 @@ def test_an_archive_of_several_members_is_read_to_its_end():
 )
 def test_a_body_that_does_not_decompress_is_refused(encoding, body):
     response = a_response(body, content_encoding=encoding)
-    with pytest.raises(Unsearchable, match=encoding):
+    with pytest.raises(UnsearchableError, match=encoding):
         Scrubber([KEY]).response(response)
     [finding] = find_secrets(4, a_request(), response)
     assert finding.where == "interaction 4, response body"
@@ -801,7 +801,7 @@ def test_a_missing_library_is_named(monkeypatch, encoding, package):
     for name in itertools.chain(*compression._LIBRARIES.values()):
         monkeypatch.setitem(sys.modules, name, None)
     with pytest.raises(
-        Unsearchable, match=f"compressed with {encoding} .*: install {package}, or ask for gzip"
+        UnsearchableError, match=f"compressed with {encoding} .*: install {package}, or ask for gzip"
     ):
         Scrubber([KEY]).response(a_response(b"plain text", content_encoding=encoding))
 
@@ -836,7 +836,7 @@ def test_an_archive_that_nobody_announced_is_packed_anew_when_it_holds_a_secret(
 def test_an_archive_that_nobody_announced_is_refused_when_it_is_cut_off_and_holds_a_secret():
     noise = b"".join(hashlib.sha256(bytes([one])).digest() for one in range(256))  # does not compress
     body = gzip.compress(KEY.encode() * 3 + noise)[:-3000]
-    with pytest.raises(Unsearchable, match="gzip, cut off"):
+    with pytest.raises(UnsearchableError, match="gzip, cut off"):
         scrubbed(body)
     cut = gzip.compress(noise)[:-3000]
     assert scrubbed(cut) == cut

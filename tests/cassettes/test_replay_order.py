@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from pytest_spidra.cassettes.files import Format, Interaction, Tape, Times
 from pytest_spidra.cassettes.player import Player
-from pytest_spidra.messages import Reply, Request, Unanswerable
+from pytest_spidra.messages import Reply, Request, UnanswerableError
 
 BASE_URL = "https://api.spidra.io/api"
 FORMAT = Format({})
@@ -134,7 +134,7 @@ def test_a_request_is_answered_when_the_times_allow_it_and_refused_when_they_do_
         request = deeds[data.draw(st.sampled_from(left))].request
         expected = allowed(deeds, left, request)
         if expected is None:
-            with pytest.raises(Unanswerable):
+            with pytest.raises(UnanswerableError):
                 player.answer(request)
             return
         assert player.answer(request).json == expected
@@ -162,7 +162,7 @@ def test_what_was_done_in_a_row_is_asked_for_in_that_row(requests, data):
     played(player, *requests[:place])
     wrong = [request for request in requests[place:] if request != requests[place]]
     if wrong:
-        with pytest.raises(Unanswerable) as refusal:
+        with pytest.raises(UnanswerableError) as refusal:
             player.answer(wrong[0])
         assert f"recorded  #{place + 1} " in str(refusal.value)
     else:
@@ -190,7 +190,7 @@ def test_a_look_that_was_under_way_with_a_cancel_may_come_before_or_after_it():
 def test_a_retry_comes_after_the_look_that_led_to_it_whatever_other_batches_do():
     deeds = [*at_once(submit(1), submit(2)), Deed(get(), 3, 4), Deed(retry(), 5, 6)]
     player = player_of(deeds)
-    with pytest.raises(Unanswerable, match="as the next one of these"):
+    with pytest.raises(UnanswerableError, match="as the next one of these"):
         player.answer(retry())
 
 
@@ -199,14 +199,14 @@ def test_a_look_that_lasted_over_several_others_may_come_at_any_time_among_them(
     for order in ([0, 1, 2, 3], [1, 0, 2, 3], [1, 2, 0, 3], [1, 2, 3, 0]):
         assert played(player_of(deeds), *(deeds[place].request for place in order)) == order
     player = player_of(deeds)
-    with pytest.raises(Unanswerable):
+    with pytest.raises(UnanswerableError):
         player.answer(cancel())  # the looks were over when it was sent
 
 
 def test_what_came_after_the_first_of_two_overlapping_requests_comes_after_it_again():
     """That the second of them was still under way makes no difference."""
     deeds = [Deed(get(), 0, 2), Deed(cancel(), 1, 9), Deed(retry(), 3, 4)]
-    with pytest.raises(Unanswerable):
+    with pytest.raises(UnanswerableError):
         player_of(deeds).answer(retry())
     assert played(player_of(deeds), get(), retry(), cancel()) == [0, 2, 1]
 
@@ -216,7 +216,7 @@ def test_without_times_each_batch_keeps_the_order_of_the_file():
     player = player_of(deeds, timed=False)
     assert played(player, get("b"), submit(), get("a"), retry("a")) == [2, 0, 1, 3]
     player = player_of(deeds, timed=False)
-    with pytest.raises(Unanswerable):
+    with pytest.raises(UnanswerableError):
         player.answer(retry("a"))
 
 
