@@ -128,9 +128,13 @@ class RecordedFactory:
             reply = self._ask(Request(method, path, headers=headers, content=content))
         except UnanswerableError as refusal:
             self._fail(str(refusal))
-        if reply.status >= 300 or not isinstance(reply.json, dict):
+        if reply.status >= 300:
             gist = reply.json.get("message") if isinstance(reply.json, dict) else ""
             self._complain(f"{method} {path} was answered with {reply.status} in place of {good}. {gist}")
+        if not isinstance(reply.json, dict):
+            self._complain(
+                f"{method} {path} was answered with {reply.status}, and a body that is no JSON object"
+            )
         return dict(reply.json)
 
     def _complain(self, what: str) -> NoReturn:
