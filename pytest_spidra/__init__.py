@@ -10,96 +10,47 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pytest_spidra.batches import Batch
-    from pytest_spidra.exchanges import Call, Exchange
-    from pytest_spidra.factory import BatchFactory
     from pytest_spidra.fake.account import Account, Ledger, RateLimit
     from pytest_spidra.fake.outcomes import Outcome, completed, failed, stuck
-    from pytest_spidra.log import ExchangeLog
-    from pytest_spidra.messages import Reply
-    from pytest_spidra.mock import SpidraApi, SpidraMock
-    from pytest_spidra.plugin import RuleWarning
-    from pytest_spidra.recorded_factory import RecordedFactory
-    from pytest_spidra.scripts import (
-        Step,
+    from pytest_spidra.fixtures.api import SpidraApi
+    from pytest_spidra.fixtures.factory import BatchFactory
+    from pytest_spidra.fixtures.mock import SpidraMock, SpidraServer
+    from pytest_spidra.fixtures.recorded_factory import RecordedFactory
+    from pytest_spidra.scripting.known_errors import (
         gateway_error,
-        http_error,
-        ok,
         payment_overdue,
         queue_unavailable,
         rate_limited,
-        reply_lost,
-        request_lost,
         service_busy,
         too_many_pending,
     )
-    from pytest_spidra.server import SpidraServer
+    from pytest_spidra.scripting.steps import Step, http_error, ok, reply_lost, request_lost
+    from pytest_spidra.settings import RuleWarning
+    from pytest_spidra.traffic.batches import Batch
+    from pytest_spidra.traffic.exchanges import Call, Exchange
+    from pytest_spidra.traffic.log import ExchangeLog
+    from pytest_spidra.traffic.reply import Reply
 
 __version__ = "0.1.0"
 
-_HOMES = {
-    "Account": "fake.account",
-    "Batch": "batches",
-    "BatchFactory": "factory",
-    "Call": "exchanges",
-    "Exchange": "exchanges",
-    "ExchangeLog": "log",
-    "Ledger": "fake.account",
-    "Outcome": "fake.outcomes",
-    "RateLimit": "fake.account",
-    "RecordedFactory": "recorded_factory",
-    "Reply": "messages",
-    "RuleWarning": "plugin",
-    "SpidraApi": "mock",
-    "SpidraMock": "mock",
-    "SpidraServer": "server",
-    "Step": "scripts",
-    "completed": "fake.outcomes",
-    "failed": "fake.outcomes",
-    "gateway_error": "scripts",
-    "http_error": "scripts",
-    "ok": "scripts",
-    "payment_overdue": "scripts",
-    "queue_unavailable": "scripts",
-    "rate_limited": "scripts",
-    "reply_lost": "scripts",
-    "request_lost": "scripts",
-    "service_busy": "scripts",
-    "stuck": "fake.outcomes",
-    "too_many_pending": "scripts",
+_NAMES = {
+    "fake.account": "Account Ledger RateLimit",
+    "fake.outcomes": "Outcome completed failed stuck",
+    "fixtures.api": "SpidraApi",
+    "fixtures.factory": "BatchFactory",
+    "fixtures.mock": "SpidraMock SpidraServer",
+    "fixtures.recorded_factory": "RecordedFactory",
+    "scripting.known_errors": "gateway_error payment_overdue queue_unavailable rate_limited service_busy too_many_pending",
+    "scripting.steps": "Step http_error ok reply_lost request_lost",
+    "settings": "RuleWarning",
+    "traffic.batches": "Batch",
+    "traffic.exchanges": "Call Exchange",
+    "traffic.log": "ExchangeLog",
+    "traffic.reply": "Reply",
 }
+_HOMES = {name: home for home, names in _NAMES.items() for name in names.split()}
 
-__all__ = [
-    "Account",
-    "Batch",
-    "BatchFactory",
-    "Call",
-    "Exchange",
-    "ExchangeLog",
-    "Ledger",
-    "Outcome",
-    "RateLimit",
-    "RecordedFactory",
-    "Reply",
-    "RuleWarning",
-    "SpidraApi",
-    "SpidraMock",
-    "SpidraServer",
-    "Step",
-    "completed",
-    "failed",
-    "gateway_error",
-    "http_error",
-    "ok",
-    "payment_overdue",
-    "queue_unavailable",
-    "rate_limited",
-    "reply_lost",
-    "request_lost",
-    "service_busy",
-    "stuck",
-    "too_many_pending",
-]
+__all__ = sorted(_HOMES)  # noqa: PLE0605 - one list of names, above; type checkers read the imports
 
 
 def __getattr__(name: str) -> Any:

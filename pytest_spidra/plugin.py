@@ -11,14 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_spidra.settings import RuleWarning
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
     from pathlib import Path
 
-    from pytest_spidra.factory import BatchFactory
-    from pytest_spidra.mock import SpidraApi, SpidraMock
-    from pytest_spidra.server import SpidraServer
-    from pytest_spidra.session import Session, Settings
+    from pytest_spidra.fixtures.api import SpidraApi
+    from pytest_spidra.fixtures.factory import BatchFactory
+    from pytest_spidra.fixtures.mock import SpidraMock, SpidraServer
+    from pytest_spidra.sessions.session import Session, Settings
 
 BASE_URL = "https://api.spidra.io/api"
 REQUEST_LIMIT = 1000
@@ -39,12 +41,6 @@ MARKER = (
     'clock: "virtual" (waits are exact and cost no time) or "real". '
     'rules: what an accusation of the rules does, "warn", "error" or "off", or a list of the rules that judge.'
 )
-
-
-class RuleWarning(pytest.PytestWarning):
-    """A rule accuses the client of something unsafe, expensive or impolite."""
-
-    __module__ = "pytest_spidra"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -137,7 +133,7 @@ def spidra_mock(request: pytest.FixtureRequest) -> Iterator[SpidraMock]:
         (call,) = spidra_mock.exchanges.calls("batch.submit")
         assert call.outcomes == [503, 202]
     """
-    from pytest_spidra.session import FakeSession  # noqa: PLC0415 - imports httpx, which pytest's start must not
+    from pytest_spidra.sessions.session import FakeSession  # noqa: PLC0415 - imports httpx, which pytest's start must not
 
     with _session(request, "spidra_mock", FakeSession, FakeSession) as session:
         yield session.mock
@@ -164,12 +160,8 @@ def spidra_api(request: pytest.FixtureRequest, spidra_vcr_config: dict[str, Any]
     what the real API answered when it was recorded: pytest --spidra-record=once, with SPIDRA_API_KEY). The same
     scripts, assertions and rules hold in all of them; spidra_api.mode says which it is.
     """
-    from pytest_spidra.cassette_sessions import (  # noqa: PLC0415 - imports httpx and vcrpy, which pytest's start must not
-        Cassette,
-        RecordSession,
-        ReplaySession,
-    )
-    from pytest_spidra.session import FakeSession  # noqa: PLC0415 - likewise
+    from pytest_spidra.sessions.cassette_sessions import Cassette, RecordSession, ReplaySession  # noqa: PLC0415 - imports httpx and vcrpy, which pytest's start must not
+    from pytest_spidra.sessions.session import FakeSession  # noqa: PLC0415 - likewise
 
     mode = getattr(request, "param", None) or _modes(request.node)[0]
     if mode == "mock":
@@ -203,7 +195,7 @@ def spidra_server(request: pytest.FixtureRequest) -> Iterator[SpidraServer]:
     spidra_server.base_url is where it listens. Scripts, assertions and rules are those of spidra_mock; time is
     real, and a lost reply is a connection that really breaks.
     """
-    from pytest_spidra.session import ServerSession  # noqa: PLC0415 - imports httpx, which pytest's start must not
+    from pytest_spidra.sessions.session import ServerSession  # noqa: PLC0415 - imports httpx, which pytest's start must not
 
     with _session(request, "spidra_server", ServerSession, ServerSession) as session:
         yield session.server
@@ -446,7 +438,7 @@ def _cassette(node: Any) -> Path:
 
 
 def _settings(request: pytest.FixtureRequest, fixture: str) -> Settings:
-    from pytest_spidra.session import Settings  # noqa: PLC0415 - imports httpx, which pytest's start must not
+    from pytest_spidra.sessions.session import Settings  # noqa: PLC0415 - imports httpx, which pytest's start must not
 
     told = _told(request.node)
     config = request.config
@@ -483,7 +475,7 @@ def _rules(*sources: tuple[str, Any]) -> tuple[Any, frozenset[str] | None]:
 
     A source that names rules wants them to judge: a level "off" after it becomes "warn".
     """
-    from pytest_spidra.rules import RULES  # noqa: PLC0415 - pytest's start must stay light
+    from pytest_spidra.verdicts.rules.judge import RULES  # noqa: PLC0415 - pytest's start must stay light
 
     level: str | None = None
     names: frozenset[str] | None = None

@@ -9,7 +9,8 @@ import pytest
 
 from pytest_spidra.cassettes.files import Format, Times
 from pytest_spidra.cli.cassette import main
-from pytest_spidra.messages import Reply, Request
+from pytest_spidra.traffic.reply import Reply
+from pytest_spidra.traffic.request import Request
 
 BASE_URL = "http://127.0.0.1:1/api"
 KEY = "spd_" + "made-up-key"

@@ -11,7 +11,8 @@ import httpx
 import pytest
 
 from pytest_spidra import Call, Exchange, ExchangeLog, http_error, ok, reply_lost, request_lost
-from pytest_spidra.messages import Reply, Request
+from pytest_spidra.traffic.reply import Reply
+from pytest_spidra.traffic.request import Request
 
 pytestmark = pytest.mark.spidra(rules="off")  # what is unsafe is done on purpose here
 

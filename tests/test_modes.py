@@ -221,7 +221,7 @@ def test_the_extra_is_named_when_h11_is_missing(run_tests):
         @pytest.fixture
         def without(monkeypatch):
             monkeypatch.setitem(sys.modules, "h11", None)
-            for name in ("pytest_spidra.server", "pytest_spidra.clients.sockets"):
+            for name in ("pytest_spidra.sessions.server", "pytest_spidra.server.listener", "pytest_spidra.server.connection"):
                 monkeypatch.delitem(sys.modules, name, raising=False)
         def test_it(without, spidra_server): pass
         """

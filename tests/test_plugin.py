@@ -696,7 +696,7 @@ def test_everything_of_the_plugin_is_called_spidra(pytestconfig):
 
 # -- costs ---------------------------------------------------------------------------------------------
 
-HEAVY = "httpx respx vcr asyncio ssl anyio spidra requests unittest.mock http.client pytest_spidra.session"
+HEAVY = "httpx respx vcr asyncio ssl anyio spidra requests unittest.mock http.client pytest_spidra.sessions.session"
 
 
 @pytest.mark.parametrize(
@@ -722,7 +722,7 @@ def test_a_run_that_does_not_use_the_plugin_imports_nothing_heavy(pytester, monk
             assert request.config.pluginmanager.has_plugin("pytest_spidra.plugin")
             assert [name for name in {HEAVY.split()} if name in sys.modules] == []
             ours = [name for name in sys.modules if name.startswith("pytest_spidra.")]
-            assert ours == ["pytest_spidra.plugin"]
+            assert ours == ["pytest_spidra.plugin", "pytest_spidra.settings"]
         """
     )
     result = pytester.runpytest_subprocess("-p", "pytest_spidra.plugin", "-p", "no:cacheprovider")

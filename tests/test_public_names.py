@@ -56,12 +56,13 @@ def test_type_checkers_see_the_same_names():
 
 
 def test_every_function_that_returns_a_step_is_public():
-    scripts = import_module("pytest_spidra.scripts")
+    modules = [import_module(f"pytest_spidra.scripting.{name}") for name in ("steps", "known_errors")]
     steps = {
         name
-        for name, value in vars(scripts).items()
+        for module in modules
+        for name, value in vars(module).items()
         if inspect.isfunction(value)
-        and value.__module__ == scripts.__name__
+        and value.__module__ == module.__name__
         and not name.startswith("_")
         and value.__annotations__.get("return") == "Step"
         and name != "step_of"
@@ -83,10 +84,10 @@ def test_dir_lists_the_names():
 def test_a_name_is_imported_when_it_is_first_used():
     code = (
         "import sys, pytest_spidra\n"
-        "assert 'pytest_spidra.scripts' not in sys.modules\n"
+        "assert 'pytest_spidra.scripting.steps' not in sys.modules\n"
         "pytest_spidra.ok()\n"
-        "assert 'pytest_spidra.scripts' in sys.modules\n"
-        "assert 'pytest_spidra.mock' not in sys.modules\n"
+        "assert 'pytest_spidra.scripting.steps' in sys.modules\n"
+        "assert 'pytest_spidra.fixtures.mock' not in sys.modules\n"
         "assert 'httpx' not in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)  # noqa: S603 - our own code

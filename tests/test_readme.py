@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pytest_spidra.plugin import MARKER_SETTINGS
-from pytest_spidra.rules import RULES
+from pytest_spidra.verdicts.rules.judge import RULES
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")

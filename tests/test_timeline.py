@@ -19,7 +19,7 @@ from pytest_spidra import (
     request_lost,
     service_busy,
 )
-from pytest_spidra import timeline as timelines
+from pytest_spidra.traffic import timeline as timelines
 
 pytestmark = pytest.mark.spidra(rules="off", allow_unused_steps=True)
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote
 
 from pytest_spidra.cassettes.compression import DECODERS, DEEPEST, UnsearchableError, as_text
-from pytest_spidra.redaction import REDACTED
+from pytest_spidra.traffic.redaction import REDACTED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Sequence

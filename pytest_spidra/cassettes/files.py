@@ -33,9 +33,10 @@ from vcr.serialize import CASSETTE_FORMAT_VERSION, serialize
 from vcr.serializers.compat import convert_to_bytes
 
 from pytest_spidra.cassettes.secrets import Scrubber, find_keys
-from pytest_spidra.exchanges import Exchange
-from pytest_spidra.fake import endpoints
-from pytest_spidra.messages import Reply, Request
+from pytest_spidra.traffic import endpoints
+from pytest_spidra.traffic.exchanges import Exchange
+from pytest_spidra.traffic.reply import Reply
+from pytest_spidra.traffic.request import Request
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping

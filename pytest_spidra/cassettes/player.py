@@ -13,16 +13,16 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
-from pytest_spidra import words
-from pytest_spidra.fake import endpoints
-from pytest_spidra.messages import UnanswerableError
-from pytest_spidra.verdicts import paragraph
+from pytest_spidra.traffic import describe, endpoints
+from pytest_spidra.traffic.pending import UnanswerableError
+from pytest_spidra.verdicts.messages import paragraph
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pytest_spidra.cassettes.files import Format, Tape
-    from pytest_spidra.messages import Reply, Request
+    from pytest_spidra.traffic.reply import Reply
+    from pytest_spidra.traffic.request import Request
 
 MOST = 12  # lines of what was recorded, around the place where it went wrong
 
@@ -227,7 +227,7 @@ class Player:
 
     def _line(self, place: int) -> str:
         exchange = self.tape.interactions[place].exchange
-        return f"#{exchange.number} {words.request(exchange)} ({words.sight(exchange)})"
+        return f"#{exchange.number} {describe.request(exchange)} ({describe.sight(exchange)})"
 
     def _listing(self, around: int) -> str:
         first = max(0, min(around - MOST // 2, len(self._recorded) - MOST))

@@ -40,7 +40,7 @@ from pytest_spidra.cassettes.disguises import (
     plain_view,
     view_of,
 )
-from pytest_spidra.redaction import KEY_HEADERS, REDACTED, SECRET_FIELDS, SECRET_HEADERS
+from pytest_spidra.traffic.redaction import KEY_HEADERS, REDACTED, SECRET_FIELDS, SECRET_HEADERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from pytest_spidra import timeline
 from pytest_spidra.cassettes.files import CassetteError, Format, stored_interactions
 from pytest_spidra.cassettes.secrets import find_secrets
-from pytest_spidra.fake.rendering import date
-from pytest_spidra.log import ExchangeLog
+from pytest_spidra.fake.serializers import date
+from pytest_spidra.traffic import timeline
+from pytest_spidra.traffic.log import ExchangeLog
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -14,17 +14,18 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_spidra import words
 from pytest_spidra.cli.troubles import TroubleError
-from pytest_spidra.rules import judge
-from pytest_spidra.verdicts import charges
+from pytest_spidra.traffic import describe
+from pytest_spidra.verdicts.messages import charges
+from pytest_spidra.verdicts.rules.judge import judge
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pytest_spidra.exchanges import Exchange
-    from pytest_spidra.log import ExchangeLog
-    from pytest_spidra.server import Server, SpidraServer
+    from pytest_spidra.fixtures.mock import SpidraServer
+    from pytest_spidra.sessions.server import Server
+    from pytest_spidra.traffic.exchanges import Exchange
+    from pytest_spidra.traffic.log import ExchangeLog
 
 PORT = 8123
 LOOK = 0.05  # seconds between two looks at what was answered
@@ -93,7 +94,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _server(arguments: argparse.Namespace) -> Server:
     try:
-        from pytest_spidra.server import Server  # noqa: PLC0415 - a missing h11 is told as a sentence below
+        from pytest_spidra.sessions.server import Server  # noqa: PLC0415 - a missing h11 is told as a sentence below
     except ModuleNotFoundError as error:
         if error.name != "h11":
             raise
@@ -216,8 +217,8 @@ class _News:
 def line(exchange: Exchange) -> str:
     """Return an exchange in one line: seconds, request, what the client saw, what was scripted."""
     number = f"#{exchange.number}"
-    asks, deed = words.request(exchange), words.deed(exchange)
-    text = f"{number:>6} {exchange.sent_at:>8.2f}  {asks:<15} {words.sight(exchange)}"
+    asks, deed = describe.request(exchange), describe.deed(exchange)
+    text = f"{number:>6} {exchange.sent_at:>8.2f}  {asks:<15} {describe.sight(exchange)}"
     return _printable(f"{text}  ({deed})" if deed else text)
 
 

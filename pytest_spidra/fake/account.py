@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
 from pytest_spidra.fake.outcomes import MICROSECONDS
-from pytest_spidra.messages import Reply
+from pytest_spidra.traffic.reply import Reply
 
 RetryAnswer = Literal["accept"] | int | Reply
 

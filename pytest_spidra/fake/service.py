@@ -9,17 +9,19 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from pytest_spidra.fake import refusals, rendering, submissions
+from pytest_spidra.fake import serializers, validation
 from pytest_spidra.fake.account import Account, Book, Ledger, Quota
 from pytest_spidra.fake.batch import TERMINAL, BatchState, BatchStatus, Item
-from pytest_spidra.fake.endpoints import match
 from pytest_spidra.fake.outcomes import MICROSECONDS, BatchEnd, Outcome, completed, failed
-from pytest_spidra.messages import Reply, parse_json
+from pytest_spidra.traffic import error_replies
+from pytest_spidra.traffic.endpoints import match
+from pytest_spidra.traffic.reply import Reply
+from pytest_spidra.traffic.strict_json import parse_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from pytest_spidra.messages import Request
+    from pytest_spidra.traffic.request import Request
 
 ME = "me"
 
@@ -65,18 +67,18 @@ class Service:
         """
         headers, within = self._quota.count(now)
         if not within:
-            return refusals.too_many_requests(headers)
+            return error_replies.too_many_requests(headers)
         reply = self._admit(request, now)
         return Reply(reply.status, reply.content, {**reply.headers, **headers}) if headers else reply
 
     def _admit(self, request: Request, now: int) -> Reply:
         if not request.keys:
-            return refusals.refusal(401)
+            return error_replies.refusal(401)
         if not self.account.accepts(request.keys[0]):
-            return refusals.refusal(self.account.invalid_key_status, refusals.INVALID_KEY)
+            return error_replies.refusal(self.account.invalid_key_status, error_replies.INVALID_KEY)
         found = match(request.method, request.path)
         if found is None:
-            return refusals.refusal(404, refusals.NO_ROUTE)
+            return error_replies.refusal(404, error_replies.NO_ROUTE)
         endpoint, batch_id = found
         return self._endpoints[endpoint.name](request, batch_id, now)
 
@@ -84,14 +86,14 @@ class Service:
         try:
             body = parse_json(request.content)
         except ValueError:
-            return refusals.refusal(400, refusals.NO_JSON)
-        if errors := submissions.problems(body, self.account):
-            return refusals.invalid(errors)
+            return error_replies.refusal(400, error_replies.NO_JSON)
+        if errors := validation.problems(body, self.account):
+            return error_replies.invalid(errors)
         urls: list[str] = body["urls"]
         if refused := self._cannot_queue(len(urls), self.account.price_per_url, now):
             return refused
         ending = self.ends.popleft() if self.ends else None
-        state = self._create(urls, submissions.accepted(body), now, ending=ending)
+        state = self._create(urls, validation.accepted(body), now, ending=ending)
         state.queue(state.items, now)
         answer: dict[str, Any] = {"status": "queued", "batchId": state.id, "total": len(urls)}
         if "schema" in body and self.account.schema_warnings:
@@ -101,9 +103,9 @@ class Service:
     def _get(self, _: Request, batch_id: str | None, now: int) -> Reply:
         state = self._mine(batch_id)
         if state is None:
-            return refusals.refusal(404)
+            return error_replies.refusal(404)
         state.look(now)
-        return Reply.of(200, rendering.batch(state, self.account.timestamps))
+        return Reply.of(200, serializers.batch(state, self.account.timestamps))
 
     def _list(self, request: Request, _: str | None, now: int) -> Reply:
         """Answer the list, newest first. Numbers out of bounds are moved into them; no source says."""
@@ -113,31 +115,31 @@ class Service:
         mine.sort(key=lambda state: state.created_at, reverse=True)
         for state in mine:
             state.advance(now)
-        return Reply.of(200, rendering.page(mine, number, limit, self.account.timestamps))
+        return Reply.of(200, serializers.page(mine, number, limit, self.account.timestamps))
 
     def _cancel(self, _: Request, batch_id: str | None, now: int) -> Reply:
         state = self._mine(batch_id)
         if state is None:
-            return refusals.refusal(404)
+            return error_replies.refusal(404)
         state.advance(now)
         if state.terminal:
-            return refusals.already_terminal(state.status)
+            return error_replies.already_terminal(state.status)
         stopped, refund = state.cancel(now)
         return Reply.of(200, {"status": "cancelled", "cancelledItems": stopped, "creditsRefunded": refund})
 
     def _retry(self, request: Request, batch_id: str | None, now: int) -> Reply:
         state = self._mine(batch_id)
         if state is None:
-            return refusals.refusal(404)
+            return error_replies.refusal(404)
         # Cookies may come again, since none are kept; clients send no body, an empty one, or a JSON object.
         if request.content and not isinstance(request.json, dict):
-            return refusals.refusal(400, refusals.NO_JSON)
+            return error_replies.refusal(400, error_replies.NO_JSON)
         state.advance(now)
         if refused := self._cannot_retry(state):
             return refused
         count = state.count("failed")
         if count == 0:
-            return refusals.no_failed_items()
+            return error_replies.no_failed_items()
         if refused := self._cannot_queue(count, state.price, now):
             return refused
         return Reply.of(202, {"status": "queued", "retriedCount": state.retry(now)})
@@ -152,15 +154,15 @@ class Service:
         """Return why `count` more items at `price` credits each cannot be queued, or None."""
         account = self.account
         if account.payment_overdue:
-            return refusals.payment_overdue()
+            return error_replies.payment_overdue()
         if account.pending_cap is not None:
             mine = [state for state in self.batches.values() if state.owner == ME]
             for state in mine:
                 state.advance(now)
             if sum(state.count("pending") for state in mine) + count > account.pending_cap:
-                return refusals.too_many_pending()
+                return error_replies.too_many_pending()
         if count * price > account.credits:
-            return refusals.refusal(403, refusals.CREDIT_LIMIT)
+            return error_replies.refusal(403, error_replies.CREDIT_LIMIT)
         return None
 
     def _cannot_retry(self, state: BatchState) -> Reply | None:
@@ -172,7 +174,7 @@ class Service:
             "cancelled": self.account.retry_of_cancelled,
         }.get(state.status, "accept")
         if isinstance(answer, int):
-            return refusals.refusal(answer, f"Cannot retry a batch that is {state.status}.")
+            return error_replies.refusal(answer, f"Cannot retry a batch that is {state.status}.")
         return answer if isinstance(answer, Reply) else None
 
     # -- scripts ---------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ import httpx
 import respx
 
 from pytest_spidra import rules
-from pytest_spidra.session import FakeSession, Settings
+from pytest_spidra.sessions.session import FakeSession, Settings
 from pytest_spidra.virtual_time.clock import VirtualClock
 
 BASE_URL = "https://api.spidra.io/api"

@@ -17,10 +17,11 @@ from pathlib import Path
 import httpx
 import vcr
 
-from pytest_spidra.cassette_sessions import Cassette, ReplaySession
 from pytest_spidra.cassettes.files import Format, Times
-from pytest_spidra.messages import Reply, Request
-from pytest_spidra.session import Settings
+from pytest_spidra.sessions.cassette_sessions import Cassette, ReplaySession
+from pytest_spidra.sessions.session import Settings
+from pytest_spidra.traffic.reply import Reply
+from pytest_spidra.traffic.request import Request
 
 BASE_URL = "https://api.spidra.io/api"
 KEY = "spd_" + "benchmark"

@@ -9,9 +9,9 @@ from __future__ import annotations
 import sys
 import time
 
-from pytest_spidra.exchanges import Exchange
-from pytest_spidra.log import ExchangeLog
-from pytest_spidra.rules import judge
+from pytest_spidra.traffic.exchanges import Exchange
+from pytest_spidra.traffic.log import ExchangeLog
+from pytest_spidra.verdicts.rules.judge import judge
 
 SIZES = (5_000, 10_000, 20_000)
 SUBMIT = {"endpoint": "batch.submit", "method": "POST", "path": "/batch/scrape"}

@@ -11,7 +11,7 @@ import spidra  # noqa: F401 - an inner run forgets what it has imported, and wou
 import vcr  # noqa: F401 - likewise
 from users_suite import INI, KEY, SHOP, Api, Cassettes
 
-import pytest_spidra.cassette_sessions  # noqa: F401 - likewise
+import pytest_spidra.sessions.cassette_sessions  # noqa: F401 - likewise
 
 
 @pytest.fixture(scope="session")

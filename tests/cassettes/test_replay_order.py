@@ -15,7 +15,9 @@ from hypothesis import strategies as st
 
 from pytest_spidra.cassettes.files import Format, Interaction, Tape, Times
 from pytest_spidra.cassettes.player import Player
-from pytest_spidra.messages import Reply, Request, UnanswerableError
+from pytest_spidra.traffic.pending import UnanswerableError
+from pytest_spidra.traffic.reply import Reply
+from pytest_spidra.traffic.request import Request
 
 BASE_URL = "https://api.spidra.io/api"
 FORMAT = Format({})

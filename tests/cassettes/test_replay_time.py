@@ -10,7 +10,8 @@ import pytest
 from real_server import inner_fixture, notes_fixture, served, simple_server  # noqa: F401 - fixtures, by other names
 
 from pytest_spidra.cassettes.files import Format, Times
-from pytest_spidra.messages import Reply, Request
+from pytest_spidra.traffic.reply import Reply
+from pytest_spidra.traffic.request import Request
 
 BASE_URL = "https://api.spidra.io/api"
 BEGAN = "2025-02-03T04:05:06.000000Z"

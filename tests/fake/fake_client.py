@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 from pytest_spidra.fake.account import Account
 from pytest_spidra.fake.outcomes import batch_end
 from pytest_spidra.fake.service import ME, Service
-from pytest_spidra.messages import Request
+from pytest_spidra.traffic.request import Request
 
 NOW = 1_705_312_800_000_000
 """2024-01-15T10:00:00Z, the moment of the documentation's examples."""

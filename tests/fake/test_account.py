@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytest_spidra.fake.account import Account, Book, Quota, RateLimit
-from pytest_spidra.messages import Reply
+from pytest_spidra.traffic.reply import Reply
 
 SECOND = 1_000_000
 INFINITY = float("inf")

@@ -6,10 +6,10 @@ import re
 import pytest
 from fake_client import BATCHES, KEY, NOW, Client, urls
 
-from pytest_spidra.fake import refusals
 from pytest_spidra.fake.account import RateLimit
 from pytest_spidra.fake.outcomes import completed, failed, stuck
-from pytest_spidra.messages import Reply
+from pytest_spidra.traffic import error_replies
+from pytest_spidra.traffic.reply import Reply
 
 UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 NOBODY = "f3a2b1c0-0000-0000-0000-000000000000"
@@ -158,17 +158,17 @@ def test_what_is_no_endpoint_is_404_with_an_error_body(client, method, path):
     ("reply", "status", "body"),
     [
         (
-            refusals.no_failed_items(),
+            error_replies.no_failed_items(),
             400,
             {"message": "No failed items to retry.", "code": "NO_FAILED_ITEMS"},
         ),
         (
-            refusals.already_terminal("completed"),
+            error_replies.already_terminal("completed"),
             409,
             {"message": "Cannot cancel a batch that is already completed.", "code": "ALREADY_TERMINAL"},
         ),
         (
-            refusals.too_many_pending(),
+            error_replies.too_many_pending(),
             429,
             {
                 "message": "You have too many pending scrape jobs. Please wait for some to complete before "
@@ -177,12 +177,12 @@ def test_what_is_no_endpoint_is_404_with_an_error_body(client, method, path):
             },
         ),
         (
-            refusals.too_many_requests({}),
+            error_replies.too_many_requests({}),
             429,
             {"message": "Too many requests, please try again later."},
         ),
         (
-            refusals.refusal(503, code="SERVICE_BUSY", retry_after=60),
+            error_replies.refusal(503, code="SERVICE_BUSY", retry_after=60),
             503,
             {
                 "message": "The scraping service is currently at capacity. Please retry in a few minutes.",
@@ -190,8 +190,8 @@ def test_what_is_no_endpoint_is_404_with_an_error_body(client, method, path):
                 "retry_after": 60,
             },
         ),
-        (refusals.invalid(["One."]), 422, {"message": "Request validation failed.", "errors": ["One."]}),
-        (refusals.refusal(401), 401, {"message": "Invalid token or API key"}),
+        (error_replies.invalid(["One."]), 422, {"message": "Request validation failed.", "errors": ["One."]}),
+        (error_replies.refusal(401), 401, {"message": "Invalid token or API key"}),
     ],
     ids=lambda value: value.json.get("code") if isinstance(value, Reply) else None,
 )

@@ -15,7 +15,7 @@ from hypothesis.stateful import (
     rule,
 )
 
-from pytest_spidra.fake import rendering
+from pytest_spidra.fake import serializers
 from pytest_spidra.fake.outcomes import completed, failed, stuck
 
 TERMINAL = {"completed", "failed", "cancelled"}
@@ -123,7 +123,7 @@ class Walk(RuleBasedStateMachine):
 
     def shown(self, batch_id):
         """Return the batch as it stands, without a look at it and without the time moving it."""
-        return rendering.batch(self.client.service.batches[batch_id], "milliseconds")
+        return serializers.batch(self.client.service.batches[batch_id], "milliseconds")
 
     def held(self):
         return sum(item.held for one in self.asked for item in self.client.service.batches[one].items)

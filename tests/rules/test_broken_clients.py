@@ -22,7 +22,7 @@ from pytest_spidra import (
     stuck,
     too_many_pending,
 )
-from pytest_spidra.rules import RULES, judge
+from pytest_spidra.verdicts.rules.judge import RULES, judge
 
 URLS = ["https://shop.example/1", "https://shop.example/2"]
 

@@ -26,8 +26,9 @@ from pytest_spidra import (
     service_busy,
     too_many_pending,
 )
-from pytest_spidra.rules import PERMANENT, judge
-from pytest_spidra.scripts import TRANSPORT_ERRORS
+from pytest_spidra.scripting.steps import TRANSPORT_ERRORS
+from pytest_spidra.verdicts.rules.evidence import PERMANENT
+from pytest_spidra.verdicts.rules.judge import judge
 
 URLS = ["https://shop.example/1", "https://shop.example/2", "https://shop.example/3"]
 

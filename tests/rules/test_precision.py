@@ -14,7 +14,7 @@ import spidra
 from clients import SUBMIT, TERMINAL
 
 from pytest_spidra import completed, failed, http_error, ok, reply_lost, request_lost, service_busy
-from pytest_spidra.rules import RULES, judge
+from pytest_spidra.verdicts.rules.judge import RULES, judge
 
 URLS = ["https://shop.example/1", "https://shop.example/2"]
 WORKERS = 20

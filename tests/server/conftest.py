@@ -3,7 +3,7 @@ from __future__ import annotations
 import httpx
 import pytest
 
-from pytest_spidra.server import Server
+from pytest_spidra.sessions.server import Server
 
 
 @pytest.fixture

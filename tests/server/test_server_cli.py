@@ -17,7 +17,7 @@ import pytest
 
 from pytest_spidra import cli
 from pytest_spidra.cli import serve
-from pytest_spidra.exchanges import Exchange
+from pytest_spidra.traffic.exchanges import Exchange
 
 SERVE = [sys.executable, "-m", "pytest_spidra", "serve"]
 
@@ -265,8 +265,8 @@ def test_a_missing_script_file_is_one_sentence(tmp_path):
 
 def test_without_h11_it_says_what_to_install(monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "h11", None)
-    monkeypatch.delitem(sys.modules, "pytest_spidra.server", raising=False)
-    monkeypatch.delitem(sys.modules, "pytest_spidra.clients.sockets", raising=False)
+    for name in ("sessions.server", "server.listener", "server.connection"):
+        monkeypatch.delitem(sys.modules, f"pytest_spidra.{name}", raising=False)
     assert cli.main(["serve", "--port", "0"]) == 2
     assert "python -m pip install 'pytest-spidra[server]'" in capsys.readouterr().err
 

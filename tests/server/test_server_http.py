@@ -23,10 +23,13 @@ import spidra
 from wire import connected, replies, request, rest, said, statuses, submit
 
 from pytest_spidra import completed, failed, http_error, ok, service_busy
-from pytest_spidra.clients.sockets import LARGEST_BODY, LARGEST_HEAD, Listener
-from pytest_spidra.messages import Flight, Reply
-from pytest_spidra.rules import judge
-from pytest_spidra.server import Server, SpidraServer
+from pytest_spidra.fixtures.mock import SpidraServer
+from pytest_spidra.server.connection import LARGEST_BODY, LARGEST_HEAD
+from pytest_spidra.server.listener import Listener
+from pytest_spidra.sessions.server import Server
+from pytest_spidra.traffic.pending import Flight
+from pytest_spidra.traffic.reply import Reply
+from pytest_spidra.verdicts.rules.judge import judge
 
 CURL = which("curl")
 

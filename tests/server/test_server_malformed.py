@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from wire import connected, replies, request, said, statuses, submit
 
-from pytest_spidra.server import Server
+from pytest_spidra.sessions.server import Server
 
 PER_EXAMPLE = 4  # each is sent whole and cut off
 EXAMPLES = 1250

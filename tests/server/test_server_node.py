@@ -10,7 +10,7 @@ from shutil import which
 import pytest
 
 from pytest_spidra import completed, failed, reply_lost, request_lost, service_busy
-from pytest_spidra.rules import judge
+from pytest_spidra.verdicts.rules.judge import judge
 
 NODE = which("node")
 LOOP = Path(__file__).with_name("retry_loop.mjs")

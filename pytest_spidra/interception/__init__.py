@@ -1,0 +1,1 @@
+"""Between client and upstream: ask the script, forward, log."""

@@ -1,0 +1,276 @@
+"""The interceptor: on the client's side of everything else.
+
+It asks the script, forwards what the script lets through, and logs. It sits above any recorder, so a scripted
+503 never enters a recording and the same script works whatever answers.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+import sysconfig
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn, cast
+from urllib.parse import urlsplit
+
+import pytest
+
+from pytest_spidra.interception.upstreams import Inside, Outside
+from pytest_spidra.scripting.steps import ok
+from pytest_spidra.traffic import endpoints, timeline
+from pytest_spidra.traffic.pending import Flight, Lost, UnanswerableError
+from pytest_spidra.traffic.redaction import without_keys_in_url
+from pytest_spidra.verdicts.messages import paragraph
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pytest_spidra.clock import Clock
+    from pytest_spidra.interception.upstreams import Passage
+    from pytest_spidra.scripting.scripts import Scripts
+    from pytest_spidra.scripting.steps import Step
+    from pytest_spidra.traffic.log import ExchangeLog
+    from pytest_spidra.traffic.pending import Outlook
+    from pytest_spidra.traffic.reply import Reply
+    from pytest_spidra.traffic.request import Request
+
+DEFAULT_PORTS = {"http": 80, "https": 443}
+
+HEALTHY = ok()
+
+
+class Interceptor:
+    """Takes the requests to one base URL.
+
+    Args:
+        base_url: Scheme, host, port and path below which the API lives.
+
+        scripts: What happens to requests.
+
+        upstream: Who answers.
+
+        log: Where exchanges are noted.
+
+        clock: The test's time.
+
+        limit: Most requests without progress; one more fails the test. None: any number.
+    """
+
+    def __init__(
+        self,
+        *,
+        base_url: str,
+        scripts: Scripts,
+        upstream: Inside | Outside,
+        log: ExchangeLog,
+        clock: Clock,
+        limit: int | None,
+    ) -> None:
+        parts = urlsplit(base_url)
+        self.origin = (parts.scheme, parts.hostname or "", parts.port or DEFAULT_PORTS.get(parts.scheme))
+        self.prefix = parts.path.rstrip("/")
+        self.failures: list[str] = []
+        self._scripts = scripts
+        self._upstream = upstream
+        self._outside = upstream if isinstance(upstream, Outside) else None
+        self._log = log
+        self._clock = clock
+        self._progress = Progress(limit)
+        self._endless = ""
+        self.lock = threading.RLock()  # one request at a time; who reads the service meanwhile takes it, too
+
+    def takes(self, scheme: str, host: str, port: int | None, path: str) -> bool:
+        """Whether a request to this address is ours."""
+        if (scheme, host, port or DEFAULT_PORTS.get(scheme)) != self.origin:
+            return False
+        return path == self.prefix or path.startswith(f"{self.prefix}/")
+
+    def send(self, request: Request) -> Flight:
+        """Let a request take off.
+
+        Args:
+            request: Its path is the one below the base URL.
+
+        Raises:
+            pytest.fail.Exception: No endpoint knows the request, or the client goes round in circles. It is
+                no `Exception`, so retry code does not catch it, and it is kept in `failures` in case
+                something else does.
+        """
+        with self.lock:
+            found = endpoints.match(request.method, request.path)
+            if not self._upstream.knows(request):
+                self.fail(_unknown(request, routable=self._upstream.routable))
+            name, batch_id = (found[0].name, found[1]) if found else ("", None)
+            if not self._progress.allows(name, request):
+                self._endless = self._endless or _endless(self._progress.limit, self._log)
+                self.fail(self._endless)
+            scripted = self._scripts.take(name, batch_id)
+            step = scripted or HEALTHY
+            label = scripted.label if scripted else None
+            number = self._log.begin(request, name, batch_id, self._clock.elapsed, label)
+            if not step.processed:
+                return Flight(self._noting(number), self._outlook(request, step, None))
+            if self._outside:
+                passage = self._outside.leave(request, self._clock)
+                return Flight(
+                    self._noting(number, passage),
+                    came=functools.partial(self._came, number, request, step, passage),
+                )
+            inside = cast("Inside", self._upstream)
+            return Flight(self._noting(number), self._inside(number, request, step, inside))
+
+    def fail(self, message: str) -> NoReturn:
+        """Fail the test, now and again at its end."""
+        __tracebackhide__ = True
+        known = next((failure for failure in self.failures if failure.startswith(message)), None)
+        if known is None:
+            where = _origin()
+            known = f"{message}\n\nSent from {where}." if where else message
+            self.failures.append(known)
+        # Whatever was being handled is in the message, or has nothing to do with it.
+        raise pytest.fail.Exception(known, pytrace=False) from None
+
+    def _inside(self, number: int, request: Request, step: Step, upstream: Inside) -> Outlook:
+        """Let an upstream in this process do its work."""
+        try:
+            answer = upstream.answer(request)
+        except UnanswerableError as refusal:
+            self.fail(str(refusal))
+        except Exception as error:  # noqa: BLE001 - a user's respx route may raise any error, and the client is to get that one
+            return step.after, Lost(type(error).__name__, str(error), error)
+        return self._answered(number, request, step, answer)
+
+    def _came(
+        self, number: int, request: Request, step: Step, passage: Passage, what: Reply | Exception
+    ) -> Outlook:
+        """Take in what came of a request that went outside."""
+        __tracebackhide__ = True
+        with self.lock:
+            try:
+                answer = passage.back(what)
+            except UnanswerableError as refusal:
+                self._log.seen(number, type(what).__name__, self._clock.elapsed)
+                self.fail(str(refusal))
+            return self._answered(number, request, step, answer, passage.took)
+
+    def _answered(
+        self, number: int, request: Request, step: Step, answer: Reply, waited: float = 0.0
+    ) -> Outlook:
+        self._log.answered(number, answer)
+        self._progress.note(answer)
+        return self._outlook(request, step, answer, waited)
+
+    @staticmethod
+    def _outlook(request: Request, step: Step, answer: Reply | None, waited: float = 0.0) -> Outlook:
+        """Return after how long the client sees what, its own patience considered; some of it may have passed."""
+        sight = step.shown(answer)
+        delay = step.after + (answer.took if answer else 0.0)
+        patience = request.read_timeout
+        if patience is not None and waited + delay > patience:
+            return max(patience - waited, 0.0), Lost("ReadTimeout", f"no reply within {patience:g} s")
+        return delay, sight
+
+    def _noting(self, number: int, passage: Passage | None = None) -> Callable[[Reply | str], None]:
+        def note(sight: Reply | str) -> None:
+            if self._log[number - 1].seen is not None:
+                return  # the test failed on the way, and that is what the client saw
+            self._log.seen(number, sight, self._clock.elapsed)
+            if passage and sight == "cancelled":
+                passage.abandoned()
+
+        return note
+
+
+class Progress:
+    """Tells a client that gets on from one that goes round in circles.
+
+    Progress is a URL that is submitted for the first time or seen completed for the first time. There are
+    only so many of either, so no endless loop makes progress for ever.
+    """
+
+    def __init__(self, limit: int | None) -> None:
+        self.limit = limit
+        self._without = 0
+        self._submitted: set[str] = set()
+        self._completed: set[str] = set()
+
+    def allows(self, endpoint: str, request: Request) -> bool:
+        """Count a request; tell whether it is within the limit."""
+        body = request.json if endpoint == "batch.submit" else None
+        urls = body.get("urls") if isinstance(body, dict) else None
+        self._without += 1
+        if isinstance(urls, list):
+            self._add(self._submitted, {url for url in urls if isinstance(url, str)})
+        return self.limit is None or self._without <= self.limit
+
+    def note(self, reply: Reply) -> None:
+        """Look at what was answered."""
+        body = reply.json
+        items = body.get("items") if isinstance(body, dict) else None
+        if isinstance(items, list):
+            done = {
+                item["url"] for item in items if isinstance(item, dict) and item.get("status") == "completed"
+            }
+            self._add(self._completed, done)
+
+    def _add(self, known: set[str], urls: set[str]) -> None:
+        if not urls <= known:
+            known |= urls
+            self._without = 0
+
+
+def _unknown(request: Request, *, routable: bool) -> str:
+    meant = endpoints.closest(request.method, request.path)
+    rows = "\n".join(f"    {row.name:<13} {row.method:<6} {row.path}" for row in endpoints.ENDPOINTS)
+    asked = f"{request.method} {without_keys_in_url(request.target, request.keys)}"
+    route = paragraph("To fix it, correct the request. To answer it yourself, add a route of respx:")
+    route += f'\n    spidra_mock.router.route(method="{request.method}", path__regex="…").respond(…)'
+    return "\n\n".join(
+        [
+            f"No endpoint of {'the fake Spidra answers' if routable else 'the batch API takes'} {asked}.",
+            f"The closest is {meant.name}: {meant.method} {meant.path}.",
+            paragraph(
+                "Against the real API this is an error, or a call that the fake does not know: the test would "
+                "prove nothing."
+                if routable
+                else "Only the batch API is recorded and replayed; the request was not sent."
+            ),
+            f"The endpoints are\n{rows}",
+            route if routable else paragraph("To fix it, correct the request."),
+        ]
+    )
+
+
+def _endless(limit: int | None, log: ExchangeLog) -> str:
+    return "\n\n".join(
+        [
+            f"The client sent more than {limit} requests without any progress.",
+            paragraph(
+                "In all of them, no URL was submitted or seen completed for the first time: in production this "
+                "loop would run for ever and use up the request quota."
+            ),
+            timeline.render(log),
+            paragraph(
+                "To fix it, give the loop a deadline or a highest number of attempts, and end it on every "
+                "terminal status and on every error that is not transient. To allow it, raise the ini option "
+                "spidra_request_limit."
+            ),
+        ]
+    )
+
+
+def _origin() -> str | None:
+    """Return the innermost line of the user's own code that led here, or None (in a thread of a library)."""
+    home = Path(__file__).parent
+    paths = sysconfig.get_paths()
+    foreign = tuple(str(Path(paths[name])) for name in ("stdlib", "platstdlib", "purelib", "platlib"))
+    frame = sys._getframe(1)  # noqa: SLF001 - the only way to look at the caller without building a traceback
+    while frame:
+        name = frame.f_code.co_filename
+        if not name.startswith(("<", *foreign)) and home not in Path(name).parents:
+            return f"{name}:{frame.f_lineno}, in {frame.f_code.co_name}"
+        if frame.f_back is None:
+            return None
+        frame = frame.f_back
+    return None

@@ -1,0 +1,1 @@
+"""What a test scripts: steps, ready-made errors, and the scripts that use them up."""

@@ -1,0 +1,1 @@
+"""The wiring of one test, whatever answers it, and its end."""

@@ -1,0 +1,264 @@
+"""Tests that meet the real API: while it is recorded, and when the recording is replayed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from pytest_spidra.cassettes.files import CassetteError, Format, MissingCassetteError, SettingError, Tape
+from pytest_spidra.cassettes.player import Player
+from pytest_spidra.cassettes.recorder import Recorder
+from pytest_spidra.clock import RealClock
+from pytest_spidra.fixtures.api import SpidraApi
+from pytest_spidra.fixtures.recorded_factory import RecordedFactory
+from pytest_spidra.interception.interceptor import Interceptor
+from pytest_spidra.no_network import SOCKETS_BLOCKED, sockets_blocked
+from pytest_spidra.scripting.scripts import Scripts
+from pytest_spidra.sessions.session import Session
+from pytest_spidra.traffic import endpoints
+from pytest_spidra.traffic.log import ExchangeLog
+from pytest_spidra.traffic.pending import UnanswerableError
+from pytest_spidra.verdicts.messages import paragraph
+from pytest_spidra.virtual_time.clock import VirtualClock
+from pytest_spidra.virtual_time.real_time import REAL
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from pytest_spidra.clock import Clock
+    from pytest_spidra.interception.upstreams import Inside, Outside
+    from pytest_spidra.sessions.session import Settings
+    from pytest_spidra.traffic.reply import Reply
+    from pytest_spidra.traffic.request import Request
+
+REPLAY_KEY = "spd_replay"
+SHORTEST_KEY = 4  # characters of a key that can be looked for without finding it in every word
+
+
+@dataclass(frozen=True)
+class Cassette:
+    """Where a test's cassette is, and how it comes to be.
+
+    Args:
+        path: The file, without its suffix when it has none.
+
+        config: What `spidra_vcr_config` says.
+
+        test: The test that plays it, as pytest takes it.
+
+        began: When this run of pytest began, in seconds since the Unix epoch.
+    """
+
+    path: Path
+    config: Mapping[str, Any]
+    test: str
+    began: float
+
+    def command(self, record: str) -> str:
+        """Return the command that records it, ``"once"`` or anew (``"all"``)."""
+        return f'pytest "{self.test}" --spidra-record={record}'
+
+    def opened(self) -> tuple[Path, Format]:
+        """Return the file and how it is read and written.
+
+        Raises:
+            CassetteError: `config` is wrong.
+        """
+        reading = Format(self.config)
+        path = self.path
+        if path.suffix not in {".yaml", ".yml", ".json"}:
+            path = path.with_name(path.name + reading.suffix)
+        return path, reading
+
+    @property
+    def exists(self) -> bool:
+        """Whether there is a file."""
+        try:
+            return self.opened()[0].exists()
+        except (CassetteError, OSError):
+            return True  # what is wrong with it is told when it is read
+
+
+class ReplaySession(Session):
+    """A test that a cassette answers. Time is virtual, and begins when the recording began."""
+
+    def __init__(self, settings: Settings, cassette: Cassette) -> None:
+        self._player: Player | None = None
+        upstream: Inside
+        tape: Tape | None = None
+        try:
+            path, reading = cassette.opened()
+            tape = reading.read(path, settings.base_url)
+            upstream = self._player = Player(
+                tape,
+                reading,
+                base_url=settings.base_url,
+                keys=[REPLAY_KEY],
+                again=cassette.command("all"),
+                paced=settings.virtual,
+            )
+        except CassetteError as error:
+            self.refusal = _refusal(error, cassette)
+            upstream = Refusing(self.refusal)
+        clock: Clock = (
+            VirtualClock(began_at=tape.began_at if tape else None) if settings.virtual else RealClock()
+        )
+        log = ExchangeLog(virtual=settings.virtual)
+        wiring = wired(settings, upstream, clock, log, "replay", REPLAY_KEY)
+        factory = RecordedFactory(
+            ask=self._ask,
+            api_key=REPLAY_KEY,
+            pause=lambda _: None,
+            fail=wiring["interceptor"].fail,
+            exchanges=log,
+        )
+        super().__init__(settings, clock=clock, log=log, factory=factory, **wiring)
+        self._upstream = upstream
+
+    def _ask(self, request: Request) -> Reply:
+        with self.interceptor.lock:
+            return self._upstream.answer(request)
+
+    def _unplayed(self) -> str | None:
+        return self._player.unplayed if self._player else None
+
+    def cleared_up(self) -> str | None:
+        """Return what fixtures did while recording, and not now, or None."""
+        return self._player.unplayed_at_all if self._player else None
+
+
+class RecordSession(Session):
+    """A test that the real API answers, and that is recorded. Waits are real, and as exact as ever."""
+
+    def __init__(self, settings: Settings, cassette: Cassette, key: str | None) -> None:
+        upstream: Outside | Inside
+        self._recorder: Recorder | None = None
+        try:
+            path, writing = cassette.opened()
+            if sockets_blocked():
+                self.refusal = paragraph(f"This test cannot be recorded: {SOCKETS_BLOCKED} Nothing was sent.")
+            elif not key:
+                self.refusal = "Recording needs an API key: set the environment variable SPIDRA_API_KEY. Nothing was sent."
+            elif len(key) < SHORTEST_KEY:
+                self.refusal = (
+                    f"SPIDRA_API_KEY has {len(key)} characters: too few to keep it out of a cassette. "
+                    "Nothing was sent."
+                )
+            else:
+                recorder = Recorder(path, writing, settings.base_url, key, began=cassette.began)
+                recorder.check()
+                self._recorder = recorder
+        except CassetteError as error:
+            self.refusal = _wrapped(str(error))
+        upstream = self._recorder or Refusing(self.refusal or "")
+        clock: Clock = VirtualClock(paced=True) if settings.virtual else RealClock()
+        log = ExchangeLog(virtual=settings.virtual)
+        wiring = wired(settings, upstream, clock, log, "record", key or REPLAY_KEY)
+        factory = RecordedFactory(
+            ask=self._ask,
+            api_key=key or REPLAY_KEY,
+            pause=REAL.functions.sleep,
+            fail=wiring["interceptor"].fail,
+            exchanges=log,
+        )
+        super().__init__(settings, clock=clock, log=log, factory=factory, **wiring)
+
+    def _passes(self) -> bool:
+        return self._recorder is not None and self._recorder.busy
+
+    def _ask(self, request: Request) -> Reply:
+        if self._recorder is None or self._attachment is None:
+            raise UnanswerableError(self.refusal)
+        leg = self._recorder.leave(request, self._clock)
+        what: Reply | Exception
+        try:
+            what = self._attachment.fetch(request, self._settings.base_url)
+        except Exception as error:  # noqa: BLE001 - not only httpx's: plugins that block sockets raise their own; each ends the recording
+            what = error
+        return leg.back(what)
+
+    def finish(self) -> str | None:
+        """Write the cassette; return why it was not written, or None."""
+        if self._recorder is None:
+            return None
+        try:
+            self._recorder.save()
+        except CassetteError as error:
+            return _wrapped(str(error))
+        return None
+
+    def cleared_up(self) -> str | None:
+        """Write it once more when fixtures have sent something; return why it was not written, or None."""
+        return self.finish()
+
+
+class Refusing:
+    """Answers nothing: the test cannot begin, and this is what whoever asks is told."""
+
+    routable = False
+
+    def __init__(self, refusal: str) -> None:
+        self._refusal = refusal
+
+    def knows(self, request: Request) -> bool:
+        """Whether it is a request to the batch API."""
+        return endpoints.match(request.method, request.path) is not None
+
+    def answer(self, request: Request) -> NoReturn:  # noqa: ARG002 - the signature is that of Inside
+        """Refuse.
+
+        Raises:
+            UnanswerableError: Always.
+        """
+        raise UnanswerableError(self._refusal)
+
+
+def wired(
+    settings: Settings,
+    upstream: Inside | Outside,
+    clock: Clock,
+    log: ExchangeLog,
+    mode: str,
+    key: str,
+) -> dict[str, Any]:
+    """Return an interceptor before an upstream, and what a test holds of it."""
+    scripts = Scripts()
+    interceptor = Interceptor(
+        base_url=settings.base_url,
+        scripts=scripts,
+        upstream=upstream,
+        log=log,
+        clock=clock,
+        limit=settings.request_limit,
+    )
+    api = SpidraApi(
+        base_url=settings.base_url, api_key=key, exchanges=log, clock=clock, scripts=scripts, mode=mode
+    )
+    return {"interceptor": interceptor, "api": api, "scripts": scripts}
+
+
+def _refusal(error: CassetteError, cassette: Cassette) -> str:
+    if isinstance(error, SettingError):
+        return _wrapped(str(error))
+    missing = isinstance(error, MissingCassetteError)
+    told = (
+        "It has not been recorded yet, or under another name. To record it, with a key and for credits:"
+        if missing
+        else "It is never overwritten by a replay, and never read as less than it was. To fix it, restore the file, or "
+        "record it anew, with a key and for credits:"
+    )
+    lines = [
+        _wrapped(f"This test cannot be replayed: {error}"),
+        f"{paragraph(told)}\n    {cassette.command('once' if missing else 'all')}",
+    ]
+    if missing:
+        lines.append(paragraph("To have it mocked only, mark the test @pytest.mark.spidra(modes=('mock',))."))
+    return "\n\n".join(lines)
+
+
+def _wrapped(text: str) -> str:
+    """Return text with its paragraphs wrapped; what is indented or has a heading above it stays as it is."""
+    return "\n\n".join(
+        part if part.startswith(" ") or "\n    " in part else paragraph(part) for part in text.split("\n\n")
+    )

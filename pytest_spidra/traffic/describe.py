@@ -1,0 +1,76 @@
+"""An exchange in a few words, the same wherever people read of it."""
+
+from __future__ import annotations
+
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from pytest_spidra.traffic.exchanges import Exchange
+
+
+def request(exchange: Exchange) -> str:
+    """Return the request in short: ``retry 00000001``, ``submit 3 URLs``."""
+    word = exchange.endpoint.removeprefix("batch.")
+    if word == "submit":
+        urls = urls_of(exchange)
+        return f"submit {len(urls)} URL{'' if len(urls) == 1 else 's'}"
+    if word and exchange.batch_id:
+        # The first part of a UUID tells batches apart; anything else ("undefined") is a finding.
+        return f"{word} {exchange.batch_id.partition('-')[0] or exchange.batch_id}"
+    return word or f"{exchange.method} {exchange.path}"
+
+
+def urls_of(exchange: Exchange) -> list[str]:
+    """Return the URLs of a submit, empty for anything else."""
+    body = exchange.request_json
+    urls = body.get("urls") if exchange.endpoint == "batch.submit" and isinstance(body, dict) else None
+    return [url for url in urls if isinstance(url, str)] if isinstance(urls, list) else []
+
+
+def sight(exchange: Exchange) -> str:
+    """Return what the client saw: ``503 SERVICE_BUSY``, ``ReadTimeout``, ``200 running 1/3``."""
+    if exchange.seen is None:
+        return "no reply yet"
+    return f"{exchange.seen} {_gist(exchange.seen_json)}".rstrip()
+
+
+def _gist(body: Any) -> str:
+    if not isinstance(body, dict):
+        return ""
+    if "failedCount" in body:
+        status, failed = body.get("status"), body["failedCount"]
+        return (
+            f"{status}, {failed} failed"
+            if failed
+            else f"{status} {body.get('completedCount')}/{body.get('totalUrls')}"
+        )
+    if body.get("status") == "error":
+        return str(body.get("code") or "")
+    if "retriedCount" in body:
+        return f"{body['retriedCount']} queued"
+    if isinstance(body.get("jobs"), list):
+        return f"{len(body['jobs'])} batches"
+    return str(body.get("status") or "")
+
+
+def deed(exchange: Exchange) -> str:
+    """Return what the service did when the client could not see it, and what was scripted; may be empty."""
+    told = [] if exchange.scripted is None else [f"scripted {exchange.scripted}"]
+    if exchange.answered is None:
+        told += ["the service never saw it"]
+    elif exchange.answered != exchange.seen:
+        told += [f"the service answered {exchange.answered} {_gist(exchange.answered_json)}".rstrip()]
+    return "; ".join(told)
+
+
+def folded(exchanges: Iterable[Exchange]) -> Iterator[list[Exchange]]:
+    """Return runs of exchanges in a row that say the same."""
+
+    def says(exchange: Exchange) -> tuple[Any, ...]:
+        body = exchange.request_json and str(exchange.request_json)
+        return exchange.method, exchange.path, body, sight(exchange), deed(exchange)
+
+    return (list(run) for _, run in groupby(exchanges, key=says))

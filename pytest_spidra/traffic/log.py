@@ -1,0 +1,186 @@
+"""The exchange log: filled the same way whatever stands upstream, and read by everything that judges a client."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any, overload
+
+from pytest_spidra.traffic import mermaid
+from pytest_spidra.traffic.endpoints import check_name
+from pytest_spidra.traffic.exchanges import Call, Exchange
+from pytest_spidra.traffic.redaction import Redaction, without_keys, without_keys_in_url
+
+if TYPE_CHECKING:
+    from pytest_spidra.traffic.reply import Reply
+    from pytest_spidra.traffic.request import Request
+
+MICROSECONDS = 1_000_000
+
+
+class ExchangeLog(Sequence[Exchange]):
+    """The exchanges of one test, in the order in which they were sent.
+
+    Args:
+        began_at: When the test began, in microseconds since the Unix epoch.
+
+        virtual: Whether waits are exact, as they are on the virtual clock.
+    """
+
+    def __init__(self, *, began_at: int = 0, virtual: bool = True) -> None:
+        self.began_at = began_at
+        self.virtual = virtual
+        self.changes: list[int] = []
+        self._exchanges: list[Exchange] = []
+        self._redaction = Redaction()
+        self._last_seen: dict[str | None, float] = {}
+        self._lock = threading.Lock()
+
+    @overload
+    def __getitem__(self, index: int) -> Exchange: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Exchange]: ...
+    def __getitem__(self, index: int | slice) -> Exchange | list[Exchange]:
+        return self._exchanges[index]
+
+    def __len__(self) -> int:
+        return len(self._exchanges)
+
+    def __iter__(self) -> Iterator[Exchange]:
+        return iter(list(self._exchanges))
+
+    def __repr__(self) -> str:
+        return f"<ExchangeLog of {len(self)} exchanges>"
+
+    def calls(self, endpoint: str | None = None) -> tuple[Call, ...]:
+        """Return the calls, those to one endpoint when it is given, in the order of their first requests.
+
+        A request belongs to the call before it when it repeats a failed request to the letter and the client
+        did nothing else with the same batch in between. Submits of other bodies do not part the attempts of
+        one submit, a list does: the client has looked.
+
+        Args:
+            endpoint: An endpoint's name, ``batch.get`` for instance.
+
+        Raises:
+            ValueError: No such endpoint.
+        """
+        __tracebackhide__ = True
+        if endpoint is not None:
+            check_name(endpoint)
+        found: list[list[Exchange]] = []
+        submits: dict[str, list[Exchange]] = {}
+        batches: dict[str, tuple[str, list[Exchange]]] = {}
+        for exchange in self:
+            identity = exchange.identity
+            if exchange.endpoint == "batch.list":
+                submits.clear()
+            if exchange.endpoint == "batch.submit":
+                attempts = submits.get(identity, [])
+            else:
+                lane = exchange.path.partition("?")[0].removesuffix("/retry")
+                before, attempts = batches.get(lane, ("", []))
+                if before != identity:
+                    attempts = []
+            # Two requests under way at the same time are two calls, whatever becomes of them.
+            last = attempts[-1] if attempts else None
+            if last and last.failed and last.known is not None and last.known < exchange.number:
+                attempts.append(exchange)
+            else:
+                attempts = [exchange]
+                found.append(attempts)
+            if exchange.endpoint == "batch.submit":
+                submits[identity] = attempts
+            else:
+                batches[lane] = (identity, attempts)
+        return tuple(
+            Call(tuple(attempts))
+            for attempts in found
+            if endpoint is None or attempts[0].endpoint == endpoint
+        )
+
+    def to_mermaid(self) -> str:
+        """Return the exchanges as a Mermaid sequence diagram, for a pull request."""
+        return mermaid.render(self)
+
+    # -- filling it ------------------------------------------------------------------------------------
+
+    def begin(
+        self, request: Request, endpoint: str, batch_id: str | None, sent_at: float, scripted: str | None
+    ) -> int:
+        """Note that a request was sent; return its number."""
+        batch_id = None if batch_id is None else without_keys(batch_id, request.keys)
+        with self._lock:
+            number = len(self._exchanges) + 1
+            last = self._last_seen.get(batch_id)
+            self._exchanges.append(
+                Exchange(
+                    number=number,
+                    sent_at=sent_at,
+                    sent_real=time.perf_counter(),
+                    endpoint=endpoint,
+                    method=request.method,
+                    path=without_keys_in_url(request.target, request.keys),
+                    batch_id=batch_id,
+                    request_json=self._redaction.body(request.json, request.keys),
+                    headers=self._redaction.headers(request),
+                    scripted=scripted,
+                    waited=None if last is None else round(sent_at - last, 6),
+                )
+            )
+        return number
+
+    def answered(self, number: int, reply: Reply) -> None:
+        """Note what upstream replied."""
+        reply = self._redaction.reply(reply)
+        new = reply.json.get("batchId") if isinstance(reply.json, dict) else None
+        exchange = self._exchanges[number - 1]
+        self._put(
+            number,
+            answered=reply.status,
+            answered_json=reply.json,
+            batch_id=new if isinstance(new, str) else exchange.batch_id,
+        )
+
+    def seen(self, number: int, seen: Reply | str, at: float) -> None:
+        """Note what the client saw: a reply, the name of an error, or ``"cancelled"``."""
+        if isinstance(seen, str):
+            changes: dict[str, Any] = {"seen": seen}
+        else:
+            seen = self._redaction.reply(seen)
+            changes = {
+                "seen": seen.status,
+                "seen_json": seen.json,
+                "seen_headers": dict(seen.headers),
+                "asked_wait": _asked_wait(seen, self.began_at / MICROSECONDS + at),
+            }
+        self._put(number, seen_at=at, seen_real=time.perf_counter(), known=len(self._exchanges), **changes)
+        exchange = self._exchanges[number - 1]
+        self._last_seen[exchange.batch_id] = at
+        if exchange.endpoint == "batch.submit":
+            self._last_seen[None] = at
+
+    def changed(self) -> None:
+        """Note that the test changed the service's mind: what was refused before may be accepted now."""
+        self.changes.append(len(self._exchanges))
+
+    def _put(self, number: int, **changes: Any) -> None:
+        with self._lock:
+            self._exchanges[number - 1] = replace(self._exchanges[number - 1], **changes)
+
+
+def _asked_wait(reply: Reply, now: float) -> float | None:
+    """Return how many seconds a reply asks to wait; a time that has passed is no wait, and yet an answer."""
+    text = reply.headers.get("retry-after")
+    body = reply.json.get("retry_after") if isinstance(reply.json, dict) else None
+    try:
+        asked = float(body if text is None else text)  # type: ignore[arg-type]  # None is caught below
+    except (TypeError, ValueError):
+        try:
+            asked = parsedate_to_datetime(text or "").timestamp() - now
+        except (ValueError, TypeError, IndexError, OverflowError):
+            return None
+    return max(asked, 0.0) if asked < float("inf") else None

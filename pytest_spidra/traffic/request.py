@@ -1,0 +1,64 @@
+"""A request as the service sees it, whatever library sent it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs
+
+from pytest_spidra.traffic.strict_json import json_or_none
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@dataclass(frozen=True)
+class Request:
+    """One request as the service sees it.
+
+    Args:
+        method: Upper-case HTTP method.
+
+        path: The path below the base URL, without a query: ``/batch/scrape``.
+
+        query: The raw query string, without the question mark.
+
+        headers: Lower-case names to values; of a repeated header the last value.
+
+        content: The body as it was sent.
+
+        read_timeout: Seconds the client will wait for a reply, or None for no limit.
+    """
+
+    method: str
+    path: str
+    query: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    content: bytes = b""
+    read_timeout: float | None = None
+
+    @property
+    def target(self) -> str:
+        """Path and query, as on the request line."""
+        return f"{self.path}?{self.query}" if self.query else self.path
+
+    @cached_property
+    def json(self) -> Any:
+        """The body as JSON, None when it is empty or no JSON."""
+        return json_or_none(self.content)
+
+    @cached_property
+    def parameters(self) -> dict[str, str]:
+        """The query's parameters; of a repeated one the last value."""
+        return {name: values[-1] for name, values in parse_qs(self.query).items()}
+
+    @property
+    def keys(self) -> list[str]:
+        """The API keys it carries: the ``x-api-key`` header's first, then the bearer token.
+
+        Docs name the first, the SDKs since 0.4 send the second; the service takes either.
+        """
+        scheme, _, token = self.headers.get("authorization", "").partition(" ")
+        given = (self.headers.get("x-api-key", ""), token if scheme.lower() == "bearer" else "")
+        return [key for key in map(str.strip, given) if key]

@@ -1,0 +1,1 @@
+"""The rules that judge every test, and what they read from the log."""
