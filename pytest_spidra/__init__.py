@@ -33,32 +33,62 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-_NAMES = {
-    "fake.account": "Account Ledger RateLimit",
-    "fake.outcomes": "Outcome completed failed stuck",
-    "fixtures.api": "SpidraApi",
-    "fixtures.factory": "BatchFactory",
-    "fixtures.mock": "SpidraMock SpidraServer",
-    "fixtures.recorded_factory": "RecordedFactory",
-    "scripting.known_errors": "gateway_error payment_overdue queue_unavailable rate_limited service_busy too_many_pending",
-    "scripting.steps": "Step http_error ok reply_lost request_lost",
-    "settings": "RuleWarning",
-    "traffic.batches": "Batch",
-    "traffic.exchanges": "Call Exchange",
-    "traffic.log": "ExchangeLog",
-    "traffic.reply": "Reply",
-}
-_HOMES = {name: home for home, names in _NAMES.items() for name in names.split()}
+# Where a name is looked for, cheap modules first.
+_MODULES = (
+    "settings",
+    "fake.outcomes",
+    "scripting.steps",
+    "scripting.known_errors",
+    "fake.account",
+    "traffic.batches",
+    "traffic.log",
+    "fixtures.api",
+    "fixtures.mock",
+    "fixtures.factory",
+    "fixtures.recorded_factory",
+)
 
-__all__ = sorted(_HOMES)  # noqa: PLE0605 - one list of names, above; type checkers read the imports
+__all__ = [
+    "Account",
+    "Batch",
+    "BatchFactory",
+    "Call",
+    "Exchange",
+    "ExchangeLog",
+    "Ledger",
+    "Outcome",
+    "RateLimit",
+    "RecordedFactory",
+    "Reply",
+    "RuleWarning",
+    "SpidraApi",
+    "SpidraMock",
+    "SpidraServer",
+    "Step",
+    "completed",
+    "failed",
+    "gateway_error",
+    "http_error",
+    "ok",
+    "payment_overdue",
+    "queue_unavailable",
+    "rate_limited",
+    "reply_lost",
+    "request_lost",
+    "service_busy",
+    "stuck",
+    "too_many_pending",
+]
 
 
 def __getattr__(name: str) -> Any:
-    home = _HOMES.get(name)
-    if home is None:
-        msg = f"module {__name__!r} has no attribute {name!r}"
-        raise AttributeError(msg)
-    return getattr(import_module(f"{__name__}.{home}"), name)
+    if name in __all__:
+        for module in _MODULES:
+            found = vars(import_module(f"{__name__}.{module}")).get(name)
+            if found is not None:
+                return found
+    msg = f"module {__name__!r} has no attribute {name!r}"
+    raise AttributeError(msg)
 
 
 def __dir__() -> list[str]:

@@ -48,10 +48,10 @@ def test_the_marker_goes_before_the_ini_option(run_tests, marked, ini, ids):
 @pytest.mark.parametrize(
     ("modes", "told"),
     [
-        ('("mock", "reply")', '*\'reply\' is no mode. It takes "mock", "replay", or both.'),
+        ('("mock", "reply")', "*'reply' is no mode. Did you mean 'replay'? It takes *"),
         (
             '("record",)',
-            "*'record' is no mode.* Recording is asked for on the command line, with --spidra-record.",
+            "'record' is no mode.* Recording is asked for on the command line, with --spidra-record.",
         ),
         ("()", "*each mode once, and at least one. It takes*"),
         ('("mock", "mock")', "*each mode once, and at least one. It takes*"),
@@ -61,27 +61,14 @@ def test_a_wrong_mode_is_a_sentence_when_tests_are_collected(run_tests, modes, t
     source = f"import pytest\n@pytest.mark.spidra(modes={modes})\ndef test_it(spidra_api): pass"
     result = run_tests(source)
     result.assert_outcomes(errors=1)
-    result.stdout.fnmatch_lines([f"@pytest.mark.spidra(modes=…): {told}"])
+    result.stdout.fnmatch_lines([f"*::test_it: @pytest.mark.spidra(modes=…): {told}"])
 
 
-@pytest.mark.parametrize(
-    ("there", "ids"),
-    [
-        ([], ["record"]),
-        (["test_it.yaml"], ["replay"]),
-        (["test_it.json"], ["replay"]),
-        (["test_it[[]a].yaml".replace("[[]", "[")], ["once"]),
-        (["test_it_too.yaml"], ["record"]),
-    ],
-)
-def test_a_missing_cassette_is_recorded_once_and_the_id_shows_it(run_tests, cassette, there, ids):
-    """With other parameters there may be one for some of them: then only the test itself knows."""
-    for name in there:
-        cassette(f"test_a_missing_cassette_is_recorded_once_and_the_id_shows_it/{name}")
-    source = 'import pytest\n@pytest.mark.spidra(modes="replay")\ndef test_it(spidra_api): pass'
-    result = run_tests(source, "--collect-only", "-q", "--spidra-record=once")
+@pytest.mark.parametrize("record", ["none", "once", "all"])
+def test_a_test_has_the_same_id_mocked_recorded_and_replayed(run_tests, record):
+    result = run_tests("def test_it(spidra_api): pass", "--collect-only", "-q", f"--spidra-record={record}")
     shown = [line.partition("[")[2].rstrip("]") for line in result.outlines if "::test_it" in line]
-    assert shown == ids
+    assert shown == ["mock", "replay"]
 
 
 def test_each_parameter_and_each_class_has_a_cassette_of_its_own(run_tests, cassette):

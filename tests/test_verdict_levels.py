@@ -285,7 +285,7 @@ def test_the_rules_judge_what_a_real_clock_shows(run):
 
 
 WRONG = {
-    'rules="busy-poling"': '*@pytest.mark.spidra(rules=…): \'busy-poling\' is no rule. It takes "warn", "error"*',
+    'rules="busy-poling"': "*@pytest.mark.spidra(rules=…): 'busy-poling' is no rule. Did you mean *",
     "rules=[]": "*@pytest.mark.spidra(rules=…): no rule is named.*",
     'rules=["warn", "busy-polling"]': "*'warn' is no rule.*",
 }

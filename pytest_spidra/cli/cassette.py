@@ -14,13 +14,13 @@ from pytest_spidra.cassettes.secrets import find_secrets
 from pytest_spidra.fake.serializers import date
 from pytest_spidra.traffic import timeline
 from pytest_spidra.traffic.log import ExchangeLog
+from pytest_spidra.traffic.statuses import TERMINAL
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from pytest_spidra.cassettes.files import Tape
 
-TERMINAL = frozenset({"completed", "failed", "cancelled"})
 SUFFIXES = frozenset({".yaml", ".yml", ".json"})
 
 

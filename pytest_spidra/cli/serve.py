@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_spidra.cli.troubles import TroubleError
 from pytest_spidra.traffic import describe
-from pytest_spidra.verdicts.messages import charges
+from pytest_spidra.verdicts.messages import rules_summary
 from pytest_spidra.verdicts.rules.judge import judge
 
 if TYPE_CHECKING:
@@ -171,7 +171,7 @@ def _asked_to_end() -> Iterator[list[int]]:
 
 def _show(server: Server, asked: list[int]) -> None:
     """Print what happens until somebody asks to end, and then what the rules find."""
-    log = server.stage.log
+    log = server.wiring.log
     news = _News(log)
     told = 0
     _say(server.api.base_url)
@@ -189,7 +189,7 @@ def _show(server: Server, asked: list[int]) -> None:
         time.sleep(LOOK)
     accusations = judge(log)
     if accusations:
-        _say(f"\n{charges(accusations)}")
+        _say(f"\n{rules_summary(accusations)}")
     elif log:
         _say("\nThe rules found nothing to accuse.")
 

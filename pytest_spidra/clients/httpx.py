@@ -104,7 +104,7 @@ def past_cassettes(send: Send) -> Send:
     def elsewhere(function: Any) -> bool:
         return getattr(function, "__globals__", {}).get("__name__") != "vcr.stubs.httpx_stubs"
 
-    return cast("Send", inspect.unwrap(send, stop=elsewhere))
+    return cast(Send, inspect.unwrap(send, stop=elsewhere))
 
 
 def sweep() -> None:
@@ -132,7 +132,7 @@ def _sync_seam(send: Callable[..., httpx.Response], door: Door, attachment: Atta
             if flight.outward:
                 try:
                     raw = past_cassettes(send)(self, request)
-                    content = b"".join(cast("httpx.SyncByteStream", raw.stream))
+                    content = b"".join(cast(httpx.SyncByteStream, raw.stream))
                     raw.close()
                     original = Original(raw, content)
                 except Exception as error:  # noqa: BLE001 - not only httpx's: plugins that block sockets raise their own; each ends the recording
@@ -159,7 +159,7 @@ def _async_seam(send: Callable[..., Awaitable[httpx.Response]], door: Door, atta
             if flight.outward:
                 try:
                     raw = await past_cassettes(send)(self, request)
-                    content = b"".join([part async for part in cast("httpx.AsyncByteStream", raw.stream)])
+                    content = b"".join([part async for part in cast(httpx.AsyncByteStream, raw.stream)])
                     await raw.aclose()
                     await _hang_up(self)
                     original = Original(raw, content)

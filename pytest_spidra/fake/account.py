@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
 from pytest_spidra.fake.outcomes import MICROSECONDS
 from pytest_spidra.traffic.reply import Reply
+from pytest_spidra.traffic.suggestions import did_you_mean
 
 RetryAnswer = Literal["accept"] | int | Reply
 
@@ -173,8 +173,7 @@ class Account:
     def __setattr__(self, name: str, value: Any) -> None:
         __tracebackhide__ = True
         if name not in _TAKES:
-            meant = difflib.get_close_matches(name, _TAKES, 1, 0.5)
-            hint = f" Did you mean {meant[0]!r}?" if meant else ""
+            hint = did_you_mean(name, _TAKES)
             names = ", ".join(one.name for one in fields(self))
             msg = f"the account has no setting {name!r}.{hint} The settings are {names}."
             raise AttributeError(msg)

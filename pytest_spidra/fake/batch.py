@@ -12,18 +12,15 @@ time is up. An outcome with ``after_polls=0`` ends when the item is queued.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
+
+from pytest_spidra.traffic.statuses import TERMINAL, BatchStatus, ItemStatus
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pytest_spidra.fake.account import Book
     from pytest_spidra.fake.outcomes import BatchEnd, Outcome
-
-BatchStatus = Literal["pending", "running", "completed", "failed", "cancelled"]
-ItemStatus = Literal["pending", "running", "completed", "failed", "cancelled"]
-
-TERMINAL = frozenset({"completed", "failed", "cancelled"})
 
 BROKEN = "The batch failed unexpectedly."
 

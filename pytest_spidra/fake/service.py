@@ -11,11 +11,12 @@ from urllib.parse import urlsplit
 
 from pytest_spidra.fake import serializers, validation
 from pytest_spidra.fake.account import Account, Book, Ledger, Quota
-from pytest_spidra.fake.batch import TERMINAL, BatchState, BatchStatus, Item
+from pytest_spidra.fake.batch import BatchState, Item
 from pytest_spidra.fake.outcomes import MICROSECONDS, BatchEnd, Outcome, completed, failed
 from pytest_spidra.traffic import error_replies
 from pytest_spidra.traffic.endpoints import match
 from pytest_spidra.traffic.reply import Reply
+from pytest_spidra.traffic.statuses import TERMINAL, BatchStatus
 from pytest_spidra.traffic.strict_json import parse_json
 
 if TYPE_CHECKING:

@@ -117,7 +117,7 @@ class Interceptor:
                     self._noting(number, passage),
                     came=functools.partial(self._came, number, request, step, passage),
                 )
-            inside = cast("Inside", self._upstream)
+            inside = cast(Inside, self._upstream)
             return Flight(self._noting(number), self._inside(number, request, step, inside))
 
     def fail(self, message: str) -> NoReturn:
@@ -262,13 +262,16 @@ def _endless(limit: int | None, log: ExchangeLog) -> str:
 
 def _origin() -> str | None:
     """Return the innermost line of the user's own code that led here, or None (in a thread of a library)."""
-    home = Path(__file__).parent
+    ours = __name__.partition(".")[0]
     paths = sysconfig.get_paths()
     foreign = tuple(str(Path(paths[name])) for name in ("stdlib", "platstdlib", "purelib", "platlib"))
     frame = sys._getframe(1)  # noqa: SLF001 - the only way to look at the caller without building a traceback
     while frame:
         name = frame.f_code.co_filename
-        if not name.startswith(("<", *foreign)) and home not in Path(name).parents:
+        if (
+            not name.startswith(("<", *foreign))
+            and frame.f_globals.get("__name__", "").partition(".")[0] != ours
+        ):
             return f"{name}:{frame.f_lineno}, in {frame.f_code.co_name}"
         if frame.f_back is None:
             return None

@@ -80,13 +80,15 @@ class FakeUpstream:
 
         base_url: The URL below which it lives.
 
-        knows_all: Whether it answers 404 where it knows no endpoint, as a server does.
+        answers_unknown: Whether it answers 404 where it knows no endpoint, as a server does.
     """
 
     routable = True
 
-    def __init__(self, service: Service, clock: Clock, base_url: str, *, knows_all: bool = False) -> None:
-        self._knows_all = knows_all
+    def __init__(
+        self, service: Service, clock: Clock, base_url: str, *, answers_unknown: bool = False
+    ) -> None:
+        self._answers_unknown = answers_unknown
         self._service = service
         self._clock = clock
         self._base_url = base_url
@@ -94,7 +96,7 @@ class FakeUpstream:
 
     def knows(self, request: Request) -> bool:
         """Whether an endpoint or, failing that, a route that the test added takes this request."""
-        if self._knows_all or match(request.method, request.path):
+        if self._answers_unknown or match(request.method, request.path):
             return True
         return self._routed(request)
 
@@ -108,16 +110,15 @@ class FakeUpstream:
 
     def answer(self, request: Request) -> Reply:
         """Let the router answer when there is one, else the service."""
-        if self._router is None or (self._knows_all and not self._routed(request)):
+        if self._router is None or (self._answers_unknown and not self._routed(request)):
             return self._service.answer(request, self._clock.now)
         response = self._router.handler(self._to_httpx(request))
         response.read()
         headers = {name.lower(): value for name, value in response.headers.items()}
         return Reply(response.status_code, response.content, headers)
 
-    @property
     def router(self) -> respx.Router:
-        """The router, with one route for each endpoint, named like it; built when it is first asked for."""
+        """Return the router, with one route for each endpoint, named like it; built when it is first asked for."""
         if self._router is None:
             import respx  # noqa: PLC0415 - costs more than the whole rest, and most tests never ask
 

@@ -9,12 +9,10 @@ from pytest_spidra.cassettes.files import CassetteError, Format, MissingCassette
 from pytest_spidra.cassettes.player import Player
 from pytest_spidra.cassettes.recorder import Recorder
 from pytest_spidra.clock import RealClock
-from pytest_spidra.fixtures.api import SpidraApi
 from pytest_spidra.fixtures.recorded_factory import RecordedFactory
-from pytest_spidra.interception.interceptor import Interceptor
 from pytest_spidra.no_network import SOCKETS_BLOCKED, sockets_blocked
-from pytest_spidra.scripting.scripts import Scripts
 from pytest_spidra.sessions.session import Session
+from pytest_spidra.sessions.wiring import wire
 from pytest_spidra.traffic import endpoints
 from pytest_spidra.traffic.log import ExchangeLog
 from pytest_spidra.traffic.pending import UnanswerableError
@@ -28,7 +26,7 @@ if TYPE_CHECKING:
 
     from pytest_spidra.clock import Clock
     from pytest_spidra.interception.upstreams import Inside, Outside
-    from pytest_spidra.sessions.session import Settings
+    from pytest_spidra.settings import Settings
     from pytest_spidra.traffic.reply import Reply
     from pytest_spidra.traffic.request import Request
 
@@ -105,31 +103,41 @@ class ReplaySession(Session):
             VirtualClock(began_at=tape.began_at if tape else None) if settings.virtual else RealClock()
         )
         log = ExchangeLog(virtual=settings.virtual)
-        wiring = wired(settings, upstream, clock, log, "replay", REPLAY_KEY)
+        wiring = wire(
+            upstream,
+            base_url=settings.base_url,
+            clock=clock,
+            log=log,
+            limit=settings.request_limit,
+            mode="replay",
+            api_key=REPLAY_KEY,
+        )
         factory = RecordedFactory(
             ask=self._ask,
             api_key=REPLAY_KEY,
             pause=lambda _: None,
-            fail=wiring["interceptor"].fail,
+            fail=wiring.interceptor.fail,
             exchanges=log,
         )
-        super().__init__(settings, clock=clock, log=log, factory=factory, **wiring)
+        super().__init__(settings, wiring, factory)
         self._upstream = upstream
 
     def _ask(self, request: Request) -> Reply:
-        with self.interceptor.lock:
+        with self.wiring.interceptor.lock:
             return self._upstream.answer(request)
 
     def _unplayed(self) -> str | None:
         return self._player.unplayed if self._player else None
 
-    def cleared_up(self) -> str | None:
+    def failure_after_teardown(self) -> str | None:
         """Return what fixtures did while recording, and not now, or None."""
         return self._player.unplayed_at_all if self._player else None
 
 
 class RecordSession(Session):
     """A test that the real API answers, and that is recorded. Waits are real, and as exact as ever."""
+
+    records = True
 
     def __init__(self, settings: Settings, cassette: Cassette, key: str | None) -> None:
         upstream: Outside | Inside
@@ -154,15 +162,23 @@ class RecordSession(Session):
         upstream = self._recorder or Refusing(self.refusal or "")
         clock: Clock = VirtualClock(paced=True) if settings.virtual else RealClock()
         log = ExchangeLog(virtual=settings.virtual)
-        wiring = wired(settings, upstream, clock, log, "record", key or REPLAY_KEY)
+        wiring = wire(
+            upstream,
+            base_url=settings.base_url,
+            clock=clock,
+            log=log,
+            limit=settings.request_limit,
+            mode="record",
+            api_key=key or REPLAY_KEY,
+        )
         factory = RecordedFactory(
             ask=self._ask,
             api_key=key or REPLAY_KEY,
             pause=REAL.functions.sleep,
-            fail=wiring["interceptor"].fail,
+            fail=wiring.interceptor.fail,
             exchanges=log,
         )
-        super().__init__(settings, clock=clock, log=log, factory=factory, **wiring)
+        super().__init__(settings, wiring, factory)
 
     def _passes(self) -> bool:
         return self._recorder is not None and self._recorder.busy
@@ -170,15 +186,15 @@ class RecordSession(Session):
     def _ask(self, request: Request) -> Reply:
         if self._recorder is None or self._attachment is None:
             raise UnanswerableError(self.refusal)
-        leg = self._recorder.leave(request, self._clock)
+        leg = self._recorder.leave(request, self.wiring.clock)
         what: Reply | Exception
         try:
-            what = self._attachment.fetch(request, self._settings.base_url)
+            what = self._attachment.fetch(request, self.settings.base_url)
         except Exception as error:  # noqa: BLE001 - not only httpx's: plugins that block sockets raise their own; each ends the recording
             what = error
         return leg.back(what)
 
-    def finish(self) -> str | None:
+    def save(self) -> str | None:
         """Write the cassette; return why it was not written, or None."""
         if self._recorder is None:
             return None
@@ -187,10 +203,6 @@ class RecordSession(Session):
         except CassetteError as error:
             return _wrapped(str(error))
         return None
-
-    def cleared_up(self) -> str | None:
-        """Write it once more when fixtures have sent something; return why it was not written, or None."""
-        return self.finish()
 
 
 class Refusing:
@@ -212,30 +224,6 @@ class Refusing:
             UnanswerableError: Always.
         """
         raise UnanswerableError(self._refusal)
-
-
-def wired(
-    settings: Settings,
-    upstream: Inside | Outside,
-    clock: Clock,
-    log: ExchangeLog,
-    mode: str,
-    key: str,
-) -> dict[str, Any]:
-    """Return an interceptor before an upstream, and what a test holds of it."""
-    scripts = Scripts()
-    interceptor = Interceptor(
-        base_url=settings.base_url,
-        scripts=scripts,
-        upstream=upstream,
-        log=log,
-        clock=clock,
-        limit=settings.request_limit,
-    )
-    api = SpidraApi(
-        base_url=settings.base_url, api_key=key, exchanges=log, clock=clock, scripts=scripts, mode=mode
-    )
-    return {"interceptor": interceptor, "api": api, "scripts": scripts}
 
 
 def _refusal(error: CassetteError, cassette: Cassette) -> str:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import cast
-
 from pytest_spidra.clock import RealClock
 from pytest_spidra.fixtures.mock import SpidraServer
 from pytest_spidra.server.listener import Listener
-from pytest_spidra.sessions.stage import API_KEY, Stage
+from pytest_spidra.sessions.wiring import API_KEY, wire_fake
 from pytest_spidra.traffic.log import ExchangeLog
 
 PREFIX = "/api"
@@ -36,21 +34,21 @@ class Server:
         self._listener = Listener(host, port)
         self._clock = RealClock()
         name = EVERYWHERE.get(host, host)
-        self.stage = Stage(
+        self.wiring = wire_fake(
+            SpidraServer,
             base_url=f"http://{f'[{name}]' if ':' in name else name}:{self._listener.port}{PREFIX}",
             clock=self._clock,
             log=ExchangeLog(virtual=False),
             limit=None,
-            kind=SpidraServer,
-            knows_all=True,
+            mode="server",
+            answers_unknown=True,
             api_key=api_key,
         )
-        self.stage.service.account.invalid_hosts_fail = True
 
     @property
     def api(self) -> SpidraServer:
         """What users hold."""
-        return cast("SpidraServer", self.stage.api)  # the kind that the stage was told to make
+        return self.wiring.api
 
     @property
     def errors(self) -> list[BaseException]:
@@ -60,8 +58,8 @@ class Server:
     def start(self) -> None:
         """Answer from now on, and count the seconds from now."""
         self._clock.start()
-        self.stage.log.began_at = self._clock.now
-        self._listener.start(self.stage.interceptor)
+        self.wiring.log.began_at = self._clock.now
+        self._listener.start(self.wiring.interceptor)
 
     def stop(self) -> None:
         """Hang up on everybody; no thread and no socket is left."""

@@ -7,6 +7,8 @@ import re
 from dataclasses import dataclass
 from functools import cached_property
 
+from pytest_spidra.traffic.suggestions import did_you_mean
+
 
 @dataclass(frozen=True)
 class Endpoint:
@@ -63,7 +65,5 @@ def check_name(name: object) -> str:
     __tracebackhide__ = True
     if isinstance(name, str) and name in NAMES:
         return name
-    meant = difflib.get_close_matches(str(name), NAMES, 1, 0.5)
-    hint = f" Did you mean {meant[0]!r}?" if meant else ""
-    msg = f"{name!r} is no endpoint.{hint} The endpoints are {', '.join(NAMES)}."
+    msg = f"{name!r} is no endpoint.{did_you_mean(name, NAMES)} The endpoints are {', '.join(NAMES)}."
     raise ValueError(msg)

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, NoReturn
 from pytest_spidra.traffic import describe
 from pytest_spidra.traffic.batches import Batch, id_of
 from pytest_spidra.traffic.endpoints import check_name
-from pytest_spidra.verdicts.messages import accused, verdict
-from pytest_spidra.verdicts.rules.evidence import LONGEST_WAIT, TERMINAL, permanent
+from pytest_spidra.traffic.statuses import TERMINAL, UNFINISHED
+from pytest_spidra.verdicts.messages import assertion_message, rules_report
+from pytest_spidra.verdicts.rules.evidence import LONGEST_WAIT, permanent
 from pytest_spidra.verdicts.rules.judge import judge
 
 if TYPE_CHECKING:
@@ -340,7 +341,7 @@ class Assertions:
             if exchange.endpoint == "batch.get" and last and last.seen_at is not None:
                 gaps.append((round(exchange.sent_at - last.seen_at, 6), exchange))
             body = exchange.seen_json if exchange.endpoint == "batch.get" and not exchange.failed else None
-            running = isinstance(body, dict) and body.get("status") in ("pending", "running")
+            running = isinstance(body, dict) and body.get("status") in UNFINISHED
             last = exchange if running else None
         bounds = f"at least {at_least:g} s" + ("" if at_most is None else f" and at most {at_most:g} s")
         wrong = [
@@ -367,7 +368,7 @@ class Assertions:
         """
         __tracebackhide__ = True
         if found := judge(self.exchanges):
-            raise AssertionError(accused(found, self.exchanges))
+            raise AssertionError(rules_report(found, self.exchanges))
 
     # -- helpers ---------------------------------------------------------------------------------------
 
@@ -408,7 +409,7 @@ class Assertions:
     def _fail(self, claim: str, why: str, guilty: Iterable[Exchange], *ways_out: str) -> NoReturn:
         __tracebackhide__ = True
         numbers = {exchange.number for exchange in guilty}
-        raise AssertionError(verdict(claim, why, self.exchanges, numbers, *ways_out))
+        raise AssertionError(assertion_message(claim, why, self.exchanges, numbers, *ways_out))
 
 
 def _took(exchange: Exchange) -> bool:

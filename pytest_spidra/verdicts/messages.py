@@ -27,7 +27,7 @@ def paragraph(text: str, indent: str = "") -> str:
     )
 
 
-def verdict(
+def assertion_message(
     claim: str, why: str, exchanges: Iterable[Exchange], guilty: Collection[int], *ways_out: str
 ) -> str:
     """Return the message of a failed assertion.
@@ -47,7 +47,7 @@ def verdict(
     return "\n\n".join(parts)
 
 
-def accused(accusations: Sequence[Accusation], exchanges: Iterable[Exchange]) -> str:
+def rules_report(accusations: Sequence[Accusation], exchanges: Iterable[Exchange]) -> str:
     """Return what the rules found, as one message: the claims of each rule, then why and how to fix it."""
     claims: dict[str, list[str]] = {}
     for accusation in accusations:
@@ -67,6 +67,6 @@ def accused(accusations: Sequence[Accusation], exchanges: Iterable[Exchange]) ->
     return "\n\n".join([*parts, timeline.render(exchanges, guilty), paragraph(allow)])
 
 
-def charges(accusations: Sequence[Accusation]) -> str:
+def rules_summary(accusations: Sequence[Accusation]) -> str:
     """Return the bare claims, a paragraph each: the legend of a marked timeline."""
     return "\n".join(paragraph(f"> {accusation.rule}: {accusation.claim}") for accusation in accusations)

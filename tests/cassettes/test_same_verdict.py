@@ -15,7 +15,7 @@ import asyncio, inspect
 import pytest
 from judged_clients import ROWS, clients, sdk, urls_of
 from real_server import note
-from pytest_spidra.rules import judge
+from pytest_spidra.verdicts.rules.judge import judge
 
 clients.sdk = sdk
 clients.waited_for.__defaults__ = (1.0,)

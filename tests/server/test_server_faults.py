@@ -12,7 +12,7 @@ import requests
 from wire import connected, replies, request, rest, said, statuses, submit
 
 from pytest_spidra import gateway_error, http_error, ok, reply_lost, request_lost
-from pytest_spidra.clients import sockets
+from pytest_spidra.server import connection as sockets
 from pytest_spidra.sessions.server import Server
 from pytest_spidra.traffic.pending import Flight
 from pytest_spidra.traffic.reply import Reply

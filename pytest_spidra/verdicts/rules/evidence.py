@@ -77,6 +77,3 @@ def permanent(exchange: Exchange) -> bool:
 def keys_of(exchange: Exchange) -> frozenset[str]:
     """Return which keys a request carries, each under the name that the log gives it."""
     return frozenset(value for value in exchange.headers.values() if value.startswith("[key "))
-
-
-TERMINAL = frozenset({"completed", "failed", "cancelled"})

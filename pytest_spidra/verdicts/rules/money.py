@@ -6,6 +6,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
 from pytest_spidra.traffic import describe
+from pytest_spidra.traffic.statuses import UNFINISHED
 from pytest_spidra.verdicts.rules.base import Rule
 from pytest_spidra.verdicts.rules.evidence import (
     FATE_UNKNOWN,
@@ -130,7 +131,7 @@ class ResubmittedUnfinished(Rule):
             return
         batch_id = self._batch_of.get(exchange.identity)
         batch = self.knowledge.batches[batch_id] if batch_id else None
-        if batch and batch.look and batch.status in {"pending", "running"}:
+        if batch and batch.look and batch.status in UNFINISHED:
             claim = (
                 f"#{exchange.number} submits the same {url_count(exchange)} again while their batch, last seen in "
                 f"#{batch.look.number}, was {batch.status}; the client never came back to it."

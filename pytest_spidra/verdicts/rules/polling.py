@@ -6,8 +6,9 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
 from pytest_spidra.traffic import describe
+from pytest_spidra.traffic.statuses import TERMINAL, UNFINISHED
 from pytest_spidra.verdicts.rules.base import Rule
-from pytest_spidra.verdicts.rules.evidence import ROUNDING, TERMINAL, dicts_in, field_of, looked
+from pytest_spidra.verdicts.rules.evidence import ROUNDING, dicts_in, field_of, looked
 
 if TYPE_CHECKING:
     from pytest_spidra.traffic.exchanges import Exchange
@@ -54,7 +55,7 @@ class PollAfterTerminal(Rule):
             return
         if exchange.number < self._retried.get(batch_id, 0):
             return  # it shows the batch as it was before the retry
-        ended = field_of(exchange, "status") in tuple(TERMINAL)
+        ended = field_of(exchange, "status") in TERMINAL
         if not ended or (batch_id not in self._ended and self._at_work(exchange)):
             self._forget(batch_id)
         else:
@@ -64,7 +65,7 @@ class PollAfterTerminal(Rule):
     def _at_work(exchange: Exchange) -> bool:
         """Whether an item is: what was in work when a batch was cancelled goes on, and is worth waiting for."""
         items = dicts_in(field_of(exchange, "items"))
-        return any(item.get("status") in ("pending", "running") for item in items)
+        return any(item.get("status") in UNFINISHED for item in items)
 
     def _forget(self, batch_id: str) -> None:
         self._ended.pop(batch_id, None)
@@ -103,7 +104,7 @@ class BusyPolling(Rule):
     def seen(self, exchange: Exchange) -> None:
         if exchange.endpoint != "batch.get" or exchange.batch_id is None or not looked(exchange):
             return
-        if field_of(exchange, "status") in ("pending", "running"):
+        if field_of(exchange, "status") in UNFINISHED:
             self._looks[exchange.batch_id] = exchange
         else:
             self._looks.pop(exchange.batch_id, None)

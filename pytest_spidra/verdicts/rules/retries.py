@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pytest_spidra.traffic import describe
+from pytest_spidra.traffic.statuses import UNFINISHED
 from pytest_spidra.verdicts.rules.base import Rule
 from pytest_spidra.verdicts.rules.evidence import FATE_UNKNOWN, accepted
 from pytest_spidra.verdicts.rules.knowledge import retried_batch
@@ -22,7 +23,7 @@ class RetryBeforeTerminal(Rule):
 
     def sent(self, exchange: Exchange) -> None:
         batch = retried_batch(exchange, self.knowledge)
-        if batch and batch.status in {"pending", "running"}:
+        if batch and batch.status in UNFINISHED:
             claim = f"{describe.request(exchange)} (#{exchange.number}) was sent while the batch was last seen {batch.status}."
             self.accuse(exchange.batch_id, claim, *([batch.look] if batch.look else []), exchange)
 

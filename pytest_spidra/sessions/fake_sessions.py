@@ -1,0 +1,72 @@
+"""Tests that the fake service answers: in this process, or on a port."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pytest_spidra.clock import Clock, RealClock
+from pytest_spidra.fixtures.mock import SpidraMock
+from pytest_spidra.sessions.session import Session, unreached
+from pytest_spidra.sessions.wiring import wire_fake
+from pytest_spidra.traffic.log import ExchangeLog
+from pytest_spidra.virtual_time.clock import VirtualClock
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from pytest_spidra.settings import Settings
+
+
+class FakeSession(Session):
+    """A test with the fake service, in this process."""
+
+    def __init__(self, settings: Settings) -> None:
+        clock: Clock = VirtualClock() if settings.virtual else RealClock()
+        wiring = wire_fake(
+            SpidraMock,
+            base_url=settings.base_url,
+            clock=clock,
+            log=ExchangeLog(virtual=settings.virtual),
+            limit=settings.request_limit,
+            # What is to be recorded as well has only what the real service has.
+            as_recorded=settings.fixture == "spidra_api",
+        )
+        super().__init__(settings, wiring, wiring.factory)
+        self.mock = wiring.api
+        self._service = wiring.service
+
+    def _unreached(self) -> Iterable[str]:
+        return unreached(self._service, self.wiring.log)
+
+
+class ServerSession(Session):
+    """A test with the fake service on a loopback port. Its clients may be anywhere, so time is real."""
+
+    def __init__(self, settings: Settings) -> None:
+        try:
+            from pytest_spidra.sessions.server import Server
+        except ModuleNotFoundError as error:
+            msg = f"{error}: pip install 'pytest-spidra[server]'"
+            raise RuntimeError(msg) from None
+        self._server = Server()
+        wiring = self._server.wiring
+        super().__init__(settings, wiring, wiring.factory)
+        self.server = wiring.api
+        self._service = wiring.service
+
+    def open(self) -> None:
+        """Serve until `close`.
+
+        Raises:
+            RuntimeError: There can be no server here.
+        """
+        self._server.start()
+        self._opened.callback(self._server.stop)
+
+    @property
+    def failures(self) -> list[str]:
+        """What has failed the test already, and what went wrong in the server."""
+        return [*super().failures, *map(repr, self._server.errors)]
+
+    def _unreached(self) -> Iterable[str]:
+        return unreached(self._service, self.wiring.log)
