@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from pytest_spidra.cassettes.files import CassetteError, Format, MissingCassetteError, SettingError, Tape
 from pytest_spidra.cassettes.player import Player
 from pytest_spidra.cassettes.recorder import Recorder
-from pytest_spidra.clock import RealClock
+from pytest_spidra.clock.functions import REAL
+from pytest_spidra.clock.real import RealClock
+from pytest_spidra.clock.virtual import VirtualClock
 from pytest_spidra.fake import endpoints
 from pytest_spidra.interceptor import Interceptor
 from pytest_spidra.log import ExchangeLog
@@ -19,14 +21,12 @@ from pytest_spidra.recorded_factory import RecordedFactory
 from pytest_spidra.scripts import Scripts
 from pytest_spidra.session import Session
 from pytest_spidra.verdicts import paragraph
-from pytest_spidra.virtual_time.clock import VirtualClock
-from pytest_spidra.virtual_time.real_time import REAL
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from pytest_spidra.clock import Clock
+    from pytest_spidra.clock.real import Clock
     from pytest_spidra.messages import Request
     from pytest_spidra.session import Settings
     from pytest_spidra.upstreams import Inside, Outside

@@ -27,7 +27,7 @@ from pytest_spidra.verdicts import paragraph
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pytest_spidra.clock import Clock
+    from pytest_spidra.clock.real import Clock
     from pytest_spidra.log import ExchangeLog
     from pytest_spidra.messages import Outlook, Reply, Request
     from pytest_spidra.scripts import Scripts, Step

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     import respx
 
-    from pytest_spidra.clock import Clock
+    from pytest_spidra.clock.real import Clock
     from pytest_spidra.fake.account import Account, Ledger
     from pytest_spidra.fake.batch import BatchState
     from pytest_spidra.fake.service import Service

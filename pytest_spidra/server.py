@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, cast
 
 from pytest_spidra.clients.sockets import Listener
-from pytest_spidra.clock import RealClock
+from pytest_spidra.clock.real import RealClock
 from pytest_spidra.log import ExchangeLog
 from pytest_spidra.mock import SpidraMock
 from pytest_spidra.stage import API_KEY, Stage

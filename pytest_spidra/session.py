@@ -11,12 +11,12 @@ from urllib.parse import urlsplit
 from pytest_spidra import timeline, words
 from pytest_spidra.clients import httpx as httpx_client
 from pytest_spidra.clients import wall
-from pytest_spidra.clock import Clock, RealClock
+from pytest_spidra.clock.real import Clock, RealClock
+from pytest_spidra.clock.virtual import VirtualClock
 from pytest_spidra.log import ExchangeLog
 from pytest_spidra.rules import judge
 from pytest_spidra.stage import Stage
 from pytest_spidra.verdicts import accused, charges, paragraph
-from pytest_spidra.virtual_time.clock import VirtualClock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

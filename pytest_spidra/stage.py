@@ -12,7 +12,7 @@ from pytest_spidra.scripts import Scripts
 from pytest_spidra.upstreams import FakeUpstream
 
 if TYPE_CHECKING:
-    from pytest_spidra.clock import Clock
+    from pytest_spidra.clock.real import Clock
     from pytest_spidra.log import ExchangeLog
 
 API_KEY = "spd_mock"

@@ -13,7 +13,7 @@ HOME = Path(pytest_spidra.__file__).parent
 
 # A package's floor is that of all its modules.
 FLOORS = {
-    1: "fake exchanges log redaction clock messages batches mermaid words no_network virtual_time",
+    1: "fake exchanges log redaction clock messages batches mermaid words no_network",
     2: "clients scripts timeline cassettes rules verdicts",
     3: "interceptor upstreams assertions conformance",
     4: "mock factory recorded_factory stage session cassette_sessions server",

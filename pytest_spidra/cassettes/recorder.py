@@ -11,18 +11,18 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from pytest_spidra.cassettes.files import MICROSECONDS, CassetteError, MissingCassetteError, Times
+from pytest_spidra.clock.loops_and_pools import running_loop
 from pytest_spidra.fake import endpoints
 from pytest_spidra.messages import Reply, UnanswerableError
 from pytest_spidra.no_network import innermost, reasons
 from pytest_spidra.verdicts import paragraph
-from pytest_spidra.virtual_time.loops_and_pools import running_loop
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from pytest_spidra.cassettes.files import Format
-    from pytest_spidra.clock import Clock
+    from pytest_spidra.clock.real import Clock
     from pytest_spidra.messages import Request
 
 SHORTEST_KEY = 8  # a shorter one that a test makes up would take other words with it

@@ -6,12 +6,12 @@ import sys
 import weakref
 from typing import TYPE_CHECKING, Any
 
-from pytest_spidra.virtual_time.waiting import Waiter
+from pytest_spidra.clock.waiting import Waiter
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pytest_spidra.virtual_time.clock import VirtualClock
+    from pytest_spidra.clock.virtual import VirtualClock
 
 
 class LoopWaiter(Waiter):

@@ -22,7 +22,7 @@ from real_waits import REAL_SLEEP, real_time_below
 from spidra import AsyncSpidra, Spidra
 from spidra.lib.http import SpidraTimeoutError
 
-from pytest_spidra.virtual_time.clock import VirtualClock
+from pytest_spidra.clock.virtual import VirtualClock
 
 
 def spidra_session(clock: VirtualClock, *, done_after: float) -> httpx.AsyncClient:

@@ -23,9 +23,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from real_waits import REAL_MONOTONIC, REAL_SLEEP, real_time_below
 
-from pytest_spidra.virtual_time import clock as virtual_time
-from pytest_spidra.virtual_time.aliases import AliasSweep
-from pytest_spidra.virtual_time.clock import VirtualClock
+from pytest_spidra.clock import virtual as virtual_time
+from pytest_spidra.clock.aliases import AliasSweep
+from pytest_spidra.clock.virtual import VirtualClock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

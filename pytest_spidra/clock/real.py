@@ -1,6 +1,6 @@
 """What the rest of the plugin knows about time: a wall clock and the seconds since the test began.
 
-The clock of a test is a `RealClock`, or the `VirtualClock` of `pytest_spidra.virtual_time`.
+The clock of a test is a `RealClock`, or the `VirtualClock` of `pytest_spidra.clock.virtual`.
 """
 
 from __future__ import annotations

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 
-from pytest_spidra.virtual_time.real_time import REAL
-from pytest_spidra.virtual_time.waiting import MICROSECONDS, Waiter, whole_ticks
+from pytest_spidra.clock.functions import REAL
+from pytest_spidra.clock.waiting import MICROSECONDS, Waiter, whole_ticks
 
 if TYPE_CHECKING:
-    from pytest_spidra.virtual_time.clock import VirtualClock
+    from pytest_spidra.clock.virtual import VirtualClock
 
 _LOOK = 1e-9
 """Seconds that ask trio to look for I/O, about a real millisecond. Not zero: for zero trio does not

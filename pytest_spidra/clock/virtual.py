@@ -35,8 +35,9 @@ import weakref
 from operator import index
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pytest_spidra.virtual_time.aliases import AliasSweep, lives_in_real_time
-from pytest_spidra.virtual_time.loops_and_pools import (
+from pytest_spidra.clock.aliases import AliasSweep, lives_in_real_time
+from pytest_spidra.clock.functions import REAL, TimeFunctions, current_functions
+from pytest_spidra.clock.loops_and_pools import (
     LoopSelect,
     LoopWaiter,
     Pool,
@@ -45,9 +46,8 @@ from pytest_spidra.virtual_time.loops_and_pools import (
     make_submit,
     running_loop,
 )
-from pytest_spidra.virtual_time.real_time import REAL, TimeFunctions, current_functions
-from pytest_spidra.virtual_time.thread_state import SEEMS_TO_WAIT, WAITS, state_of
-from pytest_spidra.virtual_time.waiting import (
+from pytest_spidra.clock.thread_state import SEEMS_TO_WAIT, WAITS, state_of
+from pytest_spidra.clock.waiting import (
     MICROSECONDS,
     PAUSE_FIRST,
     PAUSE_LAST,
@@ -213,7 +213,7 @@ class VirtualClock:
 
     def trio_clock(self) -> Any:
         """Return a clock for ``trio.run(..., clock=...)`` that follows and moves this one."""
-        from pytest_spidra.virtual_time.trio_time import make_trio_clock  # noqa: PLC0415 - trio only for those who use it
+        from pytest_spidra.clock.trio_clock import make_trio_clock  # noqa: PLC0415 - trio only for those who use it
 
         return make_trio_clock(self)
 

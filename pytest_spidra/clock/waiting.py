@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import ClassVar
 
-from pytest_spidra.virtual_time.real_time import REAL
+from pytest_spidra.clock.functions import REAL
 
 MICROSECONDS = 1_000_000
 
