@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from pytest_spidra.cassettes.files import MICROSECONDS, CassetteError, MissingCassetteError, Times
-from pytest_spidra.clock.loops_and_pools import running_loop
+from pytest_spidra.clock.loops import running_loop
 from pytest_spidra.fake import endpoints
 from pytest_spidra.messages import Reply, UnanswerableError
 from pytest_spidra.no_network import innermost, reasons
@@ -187,7 +187,7 @@ class Leg:
         self, recorder: Recorder, number: int, request: Request, clock: Clock, *, beside: bool, late: bool
     ) -> None:
         self._recorder = recorder
-        self._over = clock.outside()
+        self._over = clock.measure_external_wait()
         self.number = number
         self.request = request
         self.beside = beside

@@ -1,1 +1,1 @@
-"""Virtual time: waits that are exact and cost no real time."""
+"""The test's time: the real clock, and the virtual one whose waits are exact and cost no real time."""

@@ -228,7 +228,7 @@ def test_a_message_of_a_thread_that_has_just_ended_comes_before_a_jump() -> None
 
     def look_and_be_left_a_message(timeout: float | None) -> object:
         events = look(timeout)
-        if sys._getframe(2).f_code.co_name == "_select" and not done.is_set():
+        if sys._getframe(2).f_code.co_name == "select" and not done.is_set():
             loop.call_soon_threadsafe(done.set)
         return events
 

@@ -197,7 +197,7 @@ def test_waits_add_up_to_the_microsecond(waits: list[int]) -> None:
 
 def test_waits_are_exact_on_a_machine_that_has_been_up_for_years(clock: VirtualClock) -> None:
     """There the rounding of loop.time() is more than the nanosecond asyncio allows for."""
-    clock._monotonic_base += 3 * 10**14
+    clock._loops.monotonic_base += 3 * 10**14
 
     async def nap(seconds: float) -> None:
         for _ in range(100):
