@@ -51,7 +51,7 @@ def test_the_marker_goes_before_the_ini_option(run_tests, marked, ini, ids):
         ('("mock", "reply")', "*'reply' is no mode. Did you mean 'replay'? It takes *"),
         (
             '("record",)',
-            "'record' is no mode.* Recording is asked for on the command line, with --spidra-record.",
+            "'record' is no mode. Recording is asked for on the command line, with --spidra-record. *",
         ),
         ("()", "*each mode once, and at least one. It takes*"),
         ('("mock", "mock")', "*each mode once, and at least one. It takes*"),

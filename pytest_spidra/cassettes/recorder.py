@@ -11,19 +11,19 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from pytest_spidra.cassettes.files import MICROSECONDS, CassetteError, MissingCassetteError, Times
+from pytest_spidra.clock.loops import running_loop
 from pytest_spidra.no_network import innermost, reasons
 from pytest_spidra.traffic import endpoints
 from pytest_spidra.traffic.pending import UnanswerableError
 from pytest_spidra.traffic.reply import Reply
 from pytest_spidra.verdicts.messages import paragraph
-from pytest_spidra.virtual_time.loops_and_pools import running_loop
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from pytest_spidra.cassettes.files import Format
-    from pytest_spidra.clock import Clock
+    from pytest_spidra.clock.real import Clock
     from pytest_spidra.traffic.request import Request
 
 SHORTEST_KEY = 8  # a shorter one that a test makes up would take other words with it
@@ -188,7 +188,7 @@ class Leg:
         self, recorder: Recorder, number: int, request: Request, clock: Clock, *, beside: bool, late: bool
     ) -> None:
         self._recorder = recorder
-        self._over = clock.outside()
+        self._over = clock.measure_external_wait()
         self.number = number
         self.request = request
         self.beside = beside

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
-from pytest_spidra.fake.outcomes import MICROSECONDS
+from pytest_spidra.clock.units import MICROSECONDS
 from pytest_spidra.traffic.reply import Reply
 from pytest_spidra.traffic.suggestions import did_you_mean
 

@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import Any, Literal
 
-MICROSECONDS = 1_000_000
+from pytest_spidra.clock.units import MICROSECONDS
 
 Ending = Literal["completed", "failed", "stuck"]
 BatchEnding = Literal["failed", "cancelled"]

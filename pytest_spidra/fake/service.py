@@ -9,10 +9,11 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from pytest_spidra.clock.units import MICROSECONDS
 from pytest_spidra.fake import serializers, validation
 from pytest_spidra.fake.account import Account, Book, Ledger, Quota
 from pytest_spidra.fake.batch import BatchState, Item
-from pytest_spidra.fake.outcomes import MICROSECONDS, BatchEnd, Outcome, completed, failed
+from pytest_spidra.fake.outcomes import BatchEnd, Outcome, completed, failed
 from pytest_spidra.traffic import error_replies
 from pytest_spidra.traffic.endpoints import match
 from pytest_spidra.traffic.reply import Reply

@@ -26,7 +26,7 @@ from pytest_spidra.verdicts.messages import paragraph
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pytest_spidra.clock import Clock
+    from pytest_spidra.clock.real import Clock
     from pytest_spidra.interception.upstreams import Passage
     from pytest_spidra.scripting.scripts import Scripts
     from pytest_spidra.scripting.steps import Step

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import httpx
     import respx
 
-    from pytest_spidra.clock import Clock
+    from pytest_spidra.clock.real import Clock
     from pytest_spidra.fake.service import Service
 
 

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from pytest_spidra.cassettes.files import CassetteError, Format, MissingCassetteError, SettingError, Tape
 from pytest_spidra.cassettes.player import Player
 from pytest_spidra.cassettes.recorder import Recorder
-from pytest_spidra.clock import RealClock
+from pytest_spidra.clock.functions import REAL
+from pytest_spidra.clock.real import RealClock
+from pytest_spidra.clock.virtual import VirtualClock
 from pytest_spidra.fixtures.recorded_factory import RecordedFactory
 from pytest_spidra.no_network import SOCKETS_BLOCKED, sockets_blocked
 from pytest_spidra.sessions.session import Session
@@ -17,14 +19,12 @@ from pytest_spidra.traffic import endpoints
 from pytest_spidra.traffic.log import ExchangeLog
 from pytest_spidra.traffic.pending import UnanswerableError
 from pytest_spidra.verdicts.messages import paragraph
-from pytest_spidra.virtual_time.clock import VirtualClock
-from pytest_spidra.virtual_time.real_time import REAL
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from pytest_spidra.clock import Clock
+    from pytest_spidra.clock.real import Clock
     from pytest_spidra.interception.upstreams import Inside, Outside
     from pytest_spidra.settings import Settings
     from pytest_spidra.traffic.reply import Reply

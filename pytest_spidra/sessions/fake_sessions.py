@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pytest_spidra.clock import Clock, RealClock
+from pytest_spidra.clock.real import Clock, RealClock
+from pytest_spidra.clock.virtual import VirtualClock
 from pytest_spidra.fixtures.mock import SpidraMock
 from pytest_spidra.sessions.session import Session, unreached
 from pytest_spidra.sessions.wiring import wire_fake
 from pytest_spidra.traffic.log import ExchangeLog
-from pytest_spidra.virtual_time.clock import VirtualClock
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pytest_spidra.clock import RealClock
+from pytest_spidra.clock.real import RealClock
 from pytest_spidra.fixtures.mock import SpidraServer
 from pytest_spidra.server.listener import Listener
 from pytest_spidra.sessions.wiring import API_KEY, wire_fake

@@ -15,7 +15,7 @@ from pytest_spidra.interception.upstreams import FakeUpstream
 from pytest_spidra.scripting.scripts import Scripts
 
 if TYPE_CHECKING:
-    from pytest_spidra.clock import Clock
+    from pytest_spidra.clock.real import Clock
     from pytest_spidra.interception.upstreams import Inside, Outside
     from pytest_spidra.traffic.log import ExchangeLog
 

@@ -15,8 +15,8 @@ import httpx
 import respx
 
 from pytest_spidra import rules
+from pytest_spidra.clock.virtual import VirtualClock
 from pytest_spidra.sessions.session import FakeSession, Settings
-from pytest_spidra.virtual_time.clock import VirtualClock
 
 BASE_URL = "https://api.spidra.io/api"
 URLS = [f"https://shop.example/{number}" for number in range(50)]

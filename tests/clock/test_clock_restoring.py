@@ -23,9 +23,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from real_waits import REAL_MONOTONIC, REAL_SLEEP, real_time_below
 
-from pytest_spidra.virtual_time import clock as virtual_time
-from pytest_spidra.virtual_time.aliases import AliasSweep
-from pytest_spidra.virtual_time.clock import VirtualClock
+from pytest_spidra.clock.aliases import AliasSweep
+from pytest_spidra.clock.real import stand_ins
+from pytest_spidra.clock.virtual import VirtualClock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,11 +43,11 @@ untraced = pytest.mark.skipif(
 
 def patched_names() -> dict[str, int]:
     """Return the identity of everything a clock may replace, wherever it is known."""
-    wanted = {id(real[0]) for real in REAL.values()} | {id(f) for f in virtual_time._STAND_INS}
+    wanted = {id(real[0]) for real in REAL.values()} | {id(f) for f in stand_ins.STAND_INS}
     state = {
         f"{module_name}.{name}": id(value)
         for module_name, module in list(sys.modules.items())
-        if isinstance(module, types.ModuleType) and module is not virtual_time
+        if isinstance(module, types.ModuleType) and module is not stand_ins
         for name, value in list(object.__getattribute__(module, "__dict__").items())
         if id(value) in wanted
     }
@@ -63,10 +63,10 @@ def patched_names() -> dict[str, int]:
 def nothing_changes() -> Iterator[None]:
     """Fail unless every name is what it was, and is the real thing."""
     before = patched_names()
-    stand_ins = {id(function) for function in virtual_time._STAND_INS}
+    ours = {id(function) for function in stand_ins.STAND_INS}
     yield
     assert patched_names() == before
-    assert not stand_ins & set(before.values())
+    assert not ours & set(before.values())
 
 
 @pytest.mark.usefixtures("nothing_changes")
@@ -113,7 +113,7 @@ def test_stop_goes_on_when_a_part_of_it_fails(monkeypatch: pytest.MonkeyPatch) -
 
     clock = VirtualClock()
     clock.start()
-    monkeypatch.setattr(clock, "_hand_loops_back", fail)
+    monkeypatch.setattr(clock._loops, "hand_back", fail)
     with pytest.raises(OSError):
         clock.stop()
 
@@ -126,7 +126,7 @@ def test_a_start_that_fails_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> N
         patch.setattr(AliasSweep, "_look_at_changed_modules", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             clock.start()
-    assert virtual_time._active is None
+    assert stand_ins.INSTALLED.clock is None
     clock.start()
     clock.stop()
 
@@ -261,13 +261,13 @@ def test_a_thousand_runs_leave_nothing_behind() -> None:
         run_once()
     gc.collect()
     threads, objects = threading.active_count(), len(gc.get_objects())
-    places = sum(map(len, virtual_time._sweep._places.values()))
+    places = sum(map(len, stand_ins._sweep._places.values()))
     for _ in range(1_000):
         run_once()
     gc.collect()
     assert threading.active_count() <= threads  # trio's idle threads may end meanwhile
     assert len(gc.get_objects()) - objects < 200
-    assert sum(map(len, virtual_time._sweep._places.values())) == places
+    assert sum(map(len, stand_ins._sweep._places.values())) == places
     loop.close()
 
 
@@ -369,7 +369,7 @@ def test_a_sleeper_left_over_ends_even_if_the_clock_starts_again() -> None:
     thread = threading.Thread(target=sleeper)
     thread.start()
     REAL_SLEEP[0](0.05)
-    with clock._lock:  # the sleeper cannot wake in between
+    with clock.schedule.lock:  # the sleeper cannot wake in between
         clock.stop()
         clock.start()
     with real_time_below(5):

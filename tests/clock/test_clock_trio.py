@@ -11,7 +11,7 @@ import trio
 import trio.testing
 from real_waits import real_time_below, work_for
 
-from pytest_spidra.virtual_time.clock import VirtualClock
+from pytest_spidra.clock.virtual import VirtualClock
 
 
 def test_trio_sleeps_move_the_clock(clock: VirtualClock) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 from real_waits import real_time_below
 
-from pytest_spidra.virtual_time.clock import VirtualClock
+from pytest_spidra.clock.virtual import VirtualClock
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,7 +30,7 @@ def subprocess_pytest(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
     pytester.makeconftest(
         """
         import pytest
-        from pytest_spidra.virtual_time.clock import VirtualClock
+        from pytest_spidra.clock.virtual import VirtualClock
 
         @pytest.fixture
         def clock():
@@ -120,7 +120,7 @@ def test_looptime_is_refused_or_left_alone(subprocess_pytest: pytest.Pytester) -
     subprocess_pytest.makepyfile(
         """
         import asyncio, pytest, time
-        from pytest_spidra.virtual_time.clock import VirtualClock
+        from pytest_spidra.clock.virtual import VirtualClock
 
         @pytest.mark.asyncio
         @pytest.mark.looptime
@@ -262,7 +262,7 @@ def test_hypothesis_runs_on_the_clock(subprocess_pytest: pytest.Pytester) -> Non
         """
         import time
         from hypothesis import given, strategies as st
-        from pytest_spidra.virtual_time.clock import VirtualClock
+        from pytest_spidra.clock.virtual import VirtualClock
 
         @given(st.integers(1, 100))
         def test_any(seconds):
@@ -278,7 +278,7 @@ def test_nothing_heavy_is_imported(subprocess_pytest: pytest.Pytester, tmp_path:
     """Importing the module imports neither asyncio nor trio nor selectors."""
     script = tmp_path / "script.py"
     script.write_text(
-        "import sys\nbefore = set(sys.modules)\nimport pytest_spidra.virtual_time.clock\n"
+        "import sys\nbefore = set(sys.modules)\nimport pytest_spidra.clock.virtual\n"
         "print(sorted({'asyncio', 'trio', 'selectors', 'dis', 'inspect'} & (set(sys.modules) - before)))\n"
     )
     result = subprocess_pytest.runpython(script)

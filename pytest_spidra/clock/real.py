@@ -1,6 +1,6 @@
 """What the rest of the plugin knows about time: a wall clock and the seconds since the test began.
 
-The clock of a test is a `RealClock`, or the `VirtualClock` of `pytest_spidra.virtual_time`.
+The clock of a test is a `RealClock`, or the `VirtualClock` of `pytest_spidra.clock.virtual`.
 """
 
 from __future__ import annotations
@@ -8,10 +8,10 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Protocol
 
+from pytest_spidra.clock.units import MICROSECONDS
+
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-MICROSECONDS = 1_000_000
 
 
 class Clock(Protocol):
@@ -25,7 +25,7 @@ class Clock(Protocol):
     def elapsed(self) -> float:
         """Seconds since the test began, exact to the microsecond."""
 
-    def outside(self) -> Callable[[], float]:
+    def measure_external_wait(self) -> Callable[[], float]:
         """Begin to wait for somebody outside; call what it returns when they have come: the seconds it took."""
 
     def start(self) -> None:
@@ -59,7 +59,7 @@ class RealClock:
         """Seconds since the test began."""
         return self._microseconds / MICROSECONDS
 
-    def outside(self) -> Callable[[], float]:
+    def measure_external_wait(self) -> Callable[[], float]:
         """Begin to wait for somebody outside."""
         begun = self.elapsed
         return lambda: self.elapsed - begun

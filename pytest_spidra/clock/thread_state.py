@@ -26,11 +26,9 @@ SEEMS_TO_WAIT = 2
 # `with lock:` calls no Python function if the lock is one of C's, and only locks block there.
 _BEFORE_WITH = opmap.get("BEFORE_WITH")
 
-_SHORT_LOCKS = frozenset(
-    {"threading", "queue", "logging", "concurrent.futures.thread", "concurrent.futures._base"}
-    | {__name__.replace("thread_state", ours) for ours in ("virtual_time", "loops_and_pools")}
-)
-"""Modules that hold their locks for an instant: who is found at one merely was not scheduled."""
+_SHORT_LOCKS = ("threading", "queue", "logging", "concurrent.futures.thread", "concurrent.futures._base")
+"""Modules that hold their locks for an instant: who is found at one merely was not scheduled. All of this
+package are of that kind, too."""
 
 _SELECT = ("selectors", "select")
 _POOL_WORKER = ("concurrent.futures.thread", "_worker")
@@ -49,9 +47,13 @@ def state_of(frame: FrameType) -> tuple[int, float | None]:
         return _in_pool_worker(frame.f_locals), None
     if where == _TRIO_WORKER:
         return _in_trio_worker(frame.f_locals), None
-    if where == _SELECT or (where[0] not in _SHORT_LOCKS and _is_entering_a_lock(frame)):
+    if where == _SELECT or (_is_entering_a_lock(frame) and not _holds_locks_briefly(where[0])):
         return SEEMS_TO_WAIT, None
     return RUNS, None
+
+
+def _holds_locks_briefly(module: str) -> bool:
+    return module in _SHORT_LOCKS or module.rpartition(".")[0] == __package__
 
 
 def _is_entering_a_lock(frame: FrameType) -> bool:

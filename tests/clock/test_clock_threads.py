@@ -24,8 +24,8 @@ import anyio.to_thread
 import pytest
 from real_waits import REAL_MONOTONIC, REAL_SLEEP, real_time_below, work_for
 
-from pytest_spidra.virtual_time import thread_state
-from pytest_spidra.virtual_time.clock import VirtualClock
+from pytest_spidra.clock.real import thread_state
+from pytest_spidra.clock.virtual import VirtualClock
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -228,7 +228,7 @@ def test_a_message_of_a_thread_that_has_just_ended_comes_before_a_jump() -> None
 
     def look_and_be_left_a_message(timeout: float | None) -> object:
         events = look(timeout)
-        if sys._getframe(2).f_code.co_name == "_select" and not done.is_set():
+        if sys._getframe(2).f_code.co_name == "select" and not done.is_set():
             loop.call_soon_threadsafe(done.set)
         return events
 

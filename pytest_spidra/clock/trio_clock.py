@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import math
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import trio
 
-from pytest_spidra.virtual_time.real_time import REAL
-from pytest_spidra.virtual_time.waiting import MICROSECONDS, Waiter, whole_ticks
+from pytest_spidra.clock.functions import REAL
+from pytest_spidra.clock.units import MICROSECONDS, whole_ticks
+from pytest_spidra.clock.waiting import Waiter
 
 if TYPE_CHECKING:
-    from pytest_spidra.virtual_time.clock import VirtualClock
+    from pytest_spidra.clock.membership import Membership
+    from pytest_spidra.clock.schedule import Schedule
 
 _LOOK = 1e-9
 """Seconds that ask trio to look for I/O, about a real millisecond. Not zero: for zero trio does not
@@ -44,7 +46,7 @@ class _TrioWaiter(Waiter):
 
 
 class _Observer(trio.abc.Instrument):
-    def __init__(self, clock: _FollowingClock) -> None:
+    def __init__(self, clock: FollowingClock) -> None:
         self.clock = clock
 
     def before_task_step(self, task: trio.lowlevel.Task) -> None:  # noqa: ARG002
@@ -54,28 +56,39 @@ class _Observer(trio.abc.Instrument):
         self.clock.wake_up()
 
 
-class _FollowingClock(trio.abc.Clock):
-    def __init__(self, clock: VirtualClock) -> None:
-        self.clock = clock
+class FollowingClock(trio.abc.Clock):
+    """A clock for one ``trio.run``.
+
+    Args:
+        schedule: The test's time.
+
+        membership: Which threads are the test's.
+    """
+
+    def __init__(self, schedule: Schedule, membership: Membership) -> None:
+        self.schedule = schedule
+        self.membership = membership
         self.waiter: _TrioWaiter | None = None
         self.reached = 0.0
         self.stopped_at: int | None = None
 
     def start_clock(self) -> None:
+        """Begin to watch the run."""
         trio.lowlevel.add_instrument(_Observer(self))
 
     def current_time(self) -> float:
-        # The deadline just reached, rather than our microseconds, which may be a hair less.
+        """Return the deadline just reached, rather than our microseconds, which may be a hair less."""
         return max(self._elapsed(), self.reached)
 
     def deadline_to_sleep_time(self, deadline: float) -> float:
-        clock = self.clock
+        """Return the real seconds for which trio may wait for I/O; jump first, if that is right."""
+        schedule = self.schedule
         left = deadline - self.current_time()
-        if clock._stopped or not clock._covers_thread():
+        if schedule.stopped or not self.membership.covers_this_thread():
             return left
         if left <= 0:
             return 0
-        with clock._changed:
+        with schedule.changed:
             try:
                 return self._wait(deadline, left)
             finally:
@@ -83,45 +96,44 @@ class _FollowingClock(trio.abc.Clock):
                     self.waiter.asked = REAL.now()
 
     def _wait(self, deadline: float, left: float) -> float:
-        clock, waiter = self.clock, self.waiter
+        schedule, waiter = self.schedule, self.waiter
         if waiter is None:
             waiter = self.waiter = _TrioWaiter()
-            clock._enter(waiter)
+            schedule.enter(waiter)
         else:
             waiter.looked = waiter.asked
         if not math.isinf(left):
             ticks = whole_ticks(left)
-            waiter.deadline = clock._elapsed + ticks
-            if waiter.patience is None:
-                waiter.patience = REAL.now() + ticks
+            waiter.deadline = schedule.elapsed + ticks
+            if waiter.gives_up_at is None:
+                waiter.gives_up_at = REAL.now() + ticks
         if not waiter.looked:
             return _LOOK
         if waiter.deadline is not None:
-            clock._step(waiter)
-            if clock._elapsed == waiter.deadline:
+            schedule.step(waiter)
+            if schedule.elapsed == waiter.deadline:
                 self.reached = deadline
-            if clock._is_over(waiter):
+            if schedule.is_over(waiter):
                 return 0
         return waiter.bounded(_WITH_OTHERS if threading.active_count() > 1 else _ALONE)
 
     def wake_up(self) -> None:
+        """Note that a task runs."""
         waiter, self.waiter = self.waiter, None
         if waiter is not None:
-            with self.clock._changed:
-                if self.clock._waiters.get(threading.get_ident()) is waiter:
-                    self.clock._leave(None)
+            with self.schedule.changed:
+                if self.schedule.waiters.get(threading.get_ident()) is waiter:
+                    self.schedule.leave(None)
 
     def _elapsed(self) -> float:
-        if not self.clock._stopped:
+        schedule = self.schedule
+        schedule.catch_up()
+        elapsed = schedule.elapsed / MICROSECONDS
+        if not schedule.stopped:
             self.stopped_at = None
-            return self.clock.elapsed
+            return elapsed
         # A run that outlives the clock goes on in real time.
         now = REAL.now()
         if self.stopped_at is None:
             self.stopped_at = now
-        return self.clock.elapsed + (now - self.stopped_at) / MICROSECONDS
-
-
-def make_trio_clock(clock: VirtualClock) -> Any:
-    """Return a trio clock that follows this one."""
-    return _FollowingClock(clock)
+        return elapsed + (now - self.stopped_at) / MICROSECONDS

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_spidra.virtual_time.clock import VirtualClock
+from pytest_spidra.clock.virtual import VirtualClock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -1,0 +1,214 @@
+"""How event loops of asyncio come to live on the clock."""
+
+from __future__ import annotations
+
+import sys
+import time
+import weakref
+from typing import TYPE_CHECKING, Any
+
+from pytest_spidra.clock.functions import REAL
+from pytest_spidra.clock.other_fakes import refuse_frozen_loop, refuse_looptime
+from pytest_spidra.clock.units import MICROSECONDS, whole_ticks
+from pytest_spidra.clock.waiting import PAUSE_FIRST, PAUSE_LAST, Waiter
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pytest_spidra.clock.membership import Membership
+    from pytest_spidra.clock.schedule import Schedule
+
+_RESOLUTION = 1e-7
+"""Seconds by which an event loop may take a timer for due. asyncio's own nanosecond is less than
+the rounding of ``time.monotonic() + delay`` on a machine that has been up for some months."""
+
+
+class LoopWaiter(Waiter):
+    """An asyncio loop waiting in its selector."""
+
+    __slots__ = ("loop",)
+
+    asks_alone = True
+
+    def __init__(self, loop: Any, selector: Any) -> None:
+        super().__init__()
+        self.loop = loop
+        try:
+            registered = len(selector.get_map())
+        except AttributeError:  # the proactor of Windows
+            registered = len(selector._cache)
+        self.woken_by_io = registered > 1  # one is the loop's own pipe
+
+    def is_asleep(self, _quiet_since: int) -> bool:
+        """Tell whether no other thread has called call_soon_threadsafe since it fell asleep."""
+        pipe = getattr(self.loop, "_ssock", None)
+        return pipe is None or not _is_readable(pipe)
+
+    def wake(self) -> None:
+        """Interrupt the select as call_soon_threadsafe would."""
+        self.loop._write_to_self()
+
+
+class Loops:
+    """The event loops that go by one clock.
+
+    Args:
+        schedule: The test's time.
+
+        membership: Which threads are the test's.
+    """
+
+    def __init__(self, schedule: Schedule, membership: Membership) -> None:
+        self.schedule = schedule
+        self.membership = membership
+        self.monotonic_base = 0
+        """What ``time.monotonic`` says at the start, in microseconds."""
+        self.forget()
+
+    def forget(self) -> None:
+        """Know none."""
+        self._adopted: weakref.WeakKeyDictionary[Any, tuple[float, _LoopSelect]] = weakref.WeakKeyDictionary()
+
+    def adopt(self, loop: Any) -> None:
+        """Let a loop wait on the clock."""
+        if loop not in self._adopted and hasattr(loop, "_selector"):
+            resolution = loop._clock_resolution
+            self._adopted[loop] = resolution, _LoopSelect(self, loop._selector)
+            # So that a timer is due although the sum of floats is a hair above our microsecond.
+            loop._clock_resolution = max(resolution, _RESOLUTION)
+
+    def hand_back(self, skew: float) -> None:
+        """Let all loops wait for real again.
+
+        Timers were set by the virtual clock. Shifted by how far it was off, in seconds, each keeps the time that
+        remained to it; otherwise a task that outlives the test waits for what was jumped.
+        """
+        for loop, (resolution, select) in list(self._adopted.items()):
+            loop._clock_resolution = resolution
+            select.remove()
+            for timer in list(loop._scheduled):
+                timer._when -= skew
+
+    def drives(self, loop: Any) -> bool:
+        """Tell whether a loop goes by this clock."""
+        if abs(loop.time() * MICROSECONDS - self.monotonic_base - self.schedule.elapsed) < 1_000:
+            return True
+        refuse_frozen_loop(loop, time.monotonic)
+        refuse_looptime(loop)
+        return False
+
+    def select(
+        self,
+        select: Callable[[float | None], list[Any]],
+        selector: Any,
+        loop: Any,
+        timeout: float | None,
+    ) -> list[Any]:
+        """Wait until something happens or so many virtual seconds are over."""
+        events = select(0)
+        if events:
+            return events
+        schedule = self.schedule
+        with schedule.changed:
+            waiter = LoopWaiter(loop, selector)
+            if timeout is not None:
+                ticks = whole_ticks(timeout)
+                waiter.deadline = schedule.elapsed + ticks
+                waiter.gives_up_at = REAL.now() + ticks
+            outer = schedule.enter(waiter)
+        try:
+            pause = PAUSE_FIRST
+            while True:
+                with schedule.changed:
+                    if schedule.is_over(waiter):
+                        return []
+                    again = waiter.deadline is not None and schedule.step(waiter)
+                if again:
+                    continue
+                # In slices, for what ends this wait without writing to the loop's pipe. Without a
+                # deadline nothing does: whoever has one does the looking.
+                events = select(waiter.bounded(pause) if waiter.deadline else None)
+                if events:
+                    return events
+                pause = min(2 * pause, PAUSE_LAST)
+        finally:
+            with schedule.changed:
+                schedule.leave(outer)
+
+
+class _LoopSelect:
+    """Sits on a loop's selector as its ``select``, and waits virtually.
+
+    On the one selector rather than on the classes of ``selectors``, because then it also reaches
+    selectors of other kinds, and those whose ``select`` somebody else has replaced like this:
+    looptime does so to every loop of pytest-asyncio, whether the test is marked for it or not.
+    """
+
+    __slots__ = ("_before", "_loops", "_selector")
+
+    def __init__(self, loops: Loops, selector: Any) -> None:
+        self._loops = loops
+        # Weakly: a loop that is forgotten shall go at once, not with the garbage.
+        self._selector = weakref.ref(selector)
+        self._before = vars(selector).get("select")
+        selector.select = self
+
+    def __call__(self, timeout: float | None = None) -> Any:
+        """Wait until something happens or the timeout is over."""
+        loops = self._loops
+        loop = running_loop()
+        if (
+            loops.schedule.stopped
+            or (timeout is not None and timeout <= 0)
+            or loop is None
+            or loop._selector is not self._selector()
+            or not loops.membership.covers_this_thread()
+            or not loops.drives(loop)
+        ):
+            return self._really(timeout)
+        return loops.select(self._really, loop._selector, loop, timeout)
+
+    def _really(self, timeout: float | None) -> Any:
+        """Do what select did before."""
+        if self._before is not None:
+            return self._before(timeout)
+        selector: Any = self._selector()
+        return type(selector).select(selector, timeout)
+
+    def remove(self) -> None:
+        """Take it off again."""
+        selector: Any = self._selector()
+        if selector is not None and vars(selector).get("select") is self:
+            if self._before is None:
+                del selector.select
+            else:
+                selector.select = self._before
+
+
+def make_run_once(loops: Loops, real_run_once: Any) -> Any:
+    """Let every event loop come to the clock's notice before it waits."""
+
+    def _run_once(self: Any) -> None:
+        if not loops.schedule.stopped and loops.membership.covers_this_thread():
+            loops.adopt(self)
+        real_run_once(self)
+
+    return _run_once
+
+
+def running_loop() -> Any:
+    """Return the event loop that runs in this thread, without importing asyncio."""
+    events = sys.modules.get("asyncio.events")
+    return None if events is None else events._get_running_loop()
+
+
+def _is_readable(pipe: Any) -> bool:
+    import select  # noqa: PLC0415 - loaded with asyncio by now
+
+    if pipe.fileno() < 0:
+        return False
+    if hasattr(select, "poll"):
+        poll = select.poll()
+        poll.register(pipe.fileno(), select.POLLIN)
+        return bool(poll.poll(0))
+    return bool(select.select([pipe], [], [], 0)[0])

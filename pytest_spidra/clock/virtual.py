@@ -1,0 +1,263 @@
+"""A virtual clock: code that waits, waits exactly as long as it says, and costs no real time.
+
+Why this exists. A test of code that polls every few seconds must neither wait for real nor replace
+the sleeps by nothing, because then deadlines never pass and a fake service never gets further. No
+library does this for plain code: time-machine and freezegun change what the clocks say but skip no
+sleep, looptime reaches only the loops pytest-asyncio makes, trio's MockClock only trio.
+
+How it works, and why so:
+
+* **Frozen, and jumping.** Time stands still while code runs, and moves to the earliest deadline
+  when every thread of the test waits (schedule). Elapsed time is then a sum of what was asked for, in
+  integer microseconds, the same on every machine. Time that flowed while code runs would be different.
+* **Only the test's threads**: the one that starts the clock and those started after it (membership). A
+  daemon thread of some library that polls once a second would otherwise poll a thousand times a second,
+  and drag the clock along.
+* **A jump needs proof that nobody can run.** Other threads are looked at from outside (activity,
+  thread_state). Work in thread pools is counted from the moment it is handed in (pools), real sockets in
+  an event loop count as work (loops).
+* **Giving up instead of hanging.** A wait whose jump cannot be proven right is over when it has
+  lasted as long in real time; the clock then moves to its deadline. So no wait is longer than a
+  real one, and a wrong "it runs" costs seconds, never a result.
+* **Reading the clock in circles helps.** Code that watches the clock and waits in ways the clock
+  does not know (a busy loop, a socket) would watch for ever. When that is what seems to
+  happen, time follows real time (busy_reads).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pytest_spidra.clock.activity import Activity
+from pytest_spidra.clock.functions import REAL, current_functions
+from pytest_spidra.clock.loops import Loops, make_run_once, running_loop
+from pytest_spidra.clock.membership import Membership
+from pytest_spidra.clock.other_fakes import refuse_other_fakes, time_machine_trip
+from pytest_spidra.clock.pools import OpenWork, make_run_in_executor, make_submit
+from pytest_spidra.clock.schedule import Schedule
+from pytest_spidra.clock.stand_ins import INSTALLED, STAND_INS
+from pytest_spidra.clock.units import MICROSECONDS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+
+
+class VirtualClock:
+    """The time of one test: it stands still while code runs and jumps over waits.
+
+    While it runs, in the thread that started it and in threads started after it:
+
+    * ``time.sleep``, ``time.time``, ``time.time_ns``, ``time.monotonic`` and ``time.monotonic_ns``
+      are virtual, also where a module did ``from time import sleep``;
+    * so is everything in asyncio that goes by ``loop.time()``: ``asyncio.sleep``, ``timeout``,
+      ``wait_for``, ``call_later``; under pytest-asyncio, in ``asyncio.run``, in a thread with its
+      own loop, in a loop that existed before; and with it anyio on asyncio, and the sleeps of
+      tenacity, stamina, urllib3 and httpx-retries;
+    * threads that sleep at the same time sleep at the same time: three of three seconds take three;
+    * work in thread pools (``asyncio.to_thread``, ``run_in_executor``, ``ThreadPoolExecutor``) is
+      waited for in real time and costs no virtual time, whereas ``time.sleep`` inside it is
+      virtual; also in pools that existed before;
+    * while an event loop waits with real sockets open, time runs at its real pace;
+    * trio follows through ``trio.run(..., clock=clock.trio_clock())``.
+
+    Not covered: ``time.perf_counter``, ``datetime.now``, ``threading.Event.wait`` and other waits
+    with a timeout on locks, conditions and queues (they wait for real), functions that took
+    ``time.sleep`` as a default argument (so does ``sched``), uvloop, trio without the above, child
+    processes, the proactor loop of Windows (never tried), gevent. A thread blocked in
+    ``lock.acquire()`` looks like one that runs, so others' sleeps then take their real time;
+    ``with lock:`` is recognised.
+
+    ``time.time()`` continues from what it said at the start, so under time-machine from there.
+    Under freezegun, and in the event loop of looptime, ``start`` raises RuntimeError.
+
+    Args:
+        paced: Whether a wait lasts as long in real time as in virtual time. Somebody outside works in real
+            time then; waits are as exact as ever, for they end at their deadlines, however late that is noticed.
+
+        began_at: What the wall clock says at the start, in microseconds since the Unix epoch; None: what it
+            says by itself.
+    """
+
+    def __init__(self, *, paced: bool = False, began_at: int | None = None) -> None:
+        """Make a clock that does not run yet."""
+        self._began_at = began_at
+        self._trip: object = None
+        self._first_trip: object = None
+        self._wall_base = self._first_wall = 0
+        self.schedule = Schedule(paced=paced)
+        self.membership = Membership()
+        self._work = OpenWork(self.schedule, self.membership)
+        self._loops = Loops(self.schedule, self.membership)
+        self._activity = Activity(self.schedule, self.membership, self._work)
+        self.schedule.nobody_can_run = self._activity.nobody_can_run
+        self._patched: list[tuple[type, str, Any, Any]] = []
+
+    def _forget(self) -> None:
+        for part in (self.schedule, self.membership, self._work, self._loops, self._activity):
+            part.forget()
+        self._patched = []
+
+    def __repr__(self) -> str:
+        """Say whether it runs and how far it got."""
+        state = "stopped" if self.schedule.stopped else "running"
+        return f"<VirtualClock {state}, {self.schedule.elapsed / MICROSECONDS:.6f} s>"
+
+    def __enter__(self) -> VirtualClock:  # noqa: PYI034 - typing.Self would be an import
+        """Start the clock."""
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Stop the clock."""
+        self.stop()
+
+    # -- what it says ----------------------------------------------------------------------------
+
+    @property
+    def now(self) -> int:
+        """The virtual wall clock: integer microseconds since the Unix epoch."""
+        if self.membership.generation == 0:
+            return REAL.functions.time_ns() // 1_000
+        self.schedule.catch_up()
+        return self._wall()
+
+    @property
+    def elapsed(self) -> float:
+        """Virtual seconds since the start, exact to the microsecond."""
+        self.schedule.catch_up()
+        return self.schedule.elapsed / MICROSECONDS
+
+    @property
+    def monotonic(self) -> int:
+        """The virtual monotonic clock, in microseconds."""
+        self.schedule.catch_up()
+        return self._loops.monotonic_base + self.schedule.elapsed
+
+    def measure_external_wait(self) -> Callable[[], float]:
+        """Begin to wait for somebody outside; call what it returns when they have come: the seconds it took.
+
+        A thread that waits for a socket is none of the clock's waiters, so that what it waited is made up for at
+        the end. In an event loop time runs while it waits with real sockets open, and its timers forbid more.
+        """
+        begun, real = self.elapsed, REAL.now()
+        schedule = self.schedule
+
+        def over() -> float:
+            if running_loop() is None:
+                with schedule.changed:
+                    if not schedule.stopped:
+                        owed = REAL.now() - real - (schedule.elapsed - round(begun * MICROSECONDS))
+                        schedule.move(max(owed, 0))
+                        schedule.busy_reads.forget()
+            return self.elapsed - begun
+
+        return over
+
+    def trio_clock(self) -> Any:
+        """Return a clock for ``trio.run(..., clock=...)`` that follows and moves this one."""
+        from pytest_spidra.clock.trio_clock import FollowingClock  # noqa: PLC0415 - trio only for those who use it
+
+        return FollowingClock(self.schedule, self.membership)
+
+    def _wall(self) -> int:
+        schedule = self.schedule
+        trip = time_machine_trip()
+        if trip != self._trip and not schedule.stopped:
+            # A time-machine trip began, moved or ended after we did: time.time() is to show it.
+            self._trip = trip
+            back_home = trip == self._first_trip
+            there = REAL.functions.time_ns() // 1_000 - schedule.elapsed
+            self._wall_base = self._first_wall if back_home else there
+        return self._wall_base + schedule.elapsed
+
+    # -- start and stop --------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Put the clock in force for this thread and for threads started from now on.
+
+        Raises RuntimeError if something else already plays with the time, or another clock runs.
+        """
+        INSTALLED.refuse_second()
+        refuse_other_fakes(STAND_INS)
+        found = current_functions()
+        if all(one is not other for one, other in zip(found, STAND_INS, strict=True)):
+            REAL.functions = found
+
+        self._forget()
+        self.schedule.elapsed = 0
+        self.membership.begin()
+        self._trip = self._first_trip = time_machine_trip()
+        told = REAL.functions.time_ns() // 1_000
+        if self._began_at is not None and self._trip is None:  # who travels in time has said where to
+            told = self._began_at
+        self._wall_base = self._first_wall = told
+        # Upwards: monotonic time must not step back, not even by part of a microsecond.
+        self._loops.monotonic_base = -(-REAL.functions.monotonic_ns() // 1_000)
+        self.schedule.stopped = False
+        INSTALLED.install(self)
+        try:
+            self._patch_classes()
+            INSTALLED.put()
+            loop = running_loop()
+            if loop is not None:
+                self._loops.adopt(loop)
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        """Put everything back; harmless if the clock does not run."""
+        schedule = self.schedule
+        with schedule.lock:
+            if schedule.stopped:
+                return
+            skew = self.monotonic - REAL.functions.monotonic_ns() // 1_000
+            schedule.stopped = True
+            INSTALLED.uninstall(self)
+        parts: list[Callable[[], object]] = [
+            INSTALLED.take_away,
+            self._unpatch_classes,
+            lambda: self._loops.hand_back(skew / MICROSECONDS),
+            schedule.wake_everybody,
+        ]
+        errors: list[BaseException] = []
+        for part in parts:
+            try:
+                part()
+            except BaseException as error:  # noqa: BLE001 - the other parts must run too
+                errors.append(error)
+        waiters = schedule.waiters
+        self._forget()
+        schedule.waiters = waiters  # whoever was just woken still has to take itself out
+        if errors:
+            raise errors[0]
+
+    def _patch_classes(self) -> None:
+        import asyncio.base_events  # noqa: PLC0415 - costs 50 ms; only when a clock starts
+        import concurrent.futures.thread  # noqa: PLC0415 - not at pytest's start either
+
+        loop = asyncio.base_events.BaseEventLoop
+        self._patch_class(loop, "_run_once", make_run_once, self._loops)
+        self._patch_class(loop, "run_in_executor", make_run_in_executor, self._work)
+        pool = concurrent.futures.thread.ThreadPoolExecutor
+        self._patch_class(pool, "submit", make_submit, self._work)
+
+    def _patch_class(self, kind: type, name: str, make: Callable[[Any, Any], Any], part: object) -> None:
+        original = vars(kind)[name]
+        substitute = make(part, original)
+        substitute.__name__ = name
+        substitute.__qualname__ = f"{kind.__qualname__}.{name}"
+        self._patched.append((kind, name, original, substitute))
+        setattr(kind, name, substitute)
+
+    def _unpatch_classes(self) -> None:
+        for kind, name, original, substitute in reversed(self._patched):
+            # If somebody patched on top and still is there, theirs stays; ours passes through.
+            if vars(kind).get(name) is substitute:
+                setattr(kind, name, original)

@@ -1,1 +1,0 @@
-"""Virtual time: waits that are exact and cost no real time."""
