@@ -14,7 +14,7 @@ from pytest_spidra.interceptor import Interceptor
 from pytest_spidra.log import ExchangeLog
 from pytest_spidra.messages import Reply, UnanswerableError
 from pytest_spidra.mock import SpidraApi
-from pytest_spidra.no_network import SOCKETS_BLOCKED, sockets_blocked
+from pytest_spidra.network_errors import SOCKETS_BLOCKED, sockets_blocked
 from pytest_spidra.recorded_factory import RecordedFactory
 from pytest_spidra.scripts import Scripts
 from pytest_spidra.session import Session

@@ -246,7 +246,7 @@ def _session(
         session = make(_settings(request, fixture))
         opened = session.open()
     except (pytest.UsageError, RuntimeError, OSError) as error:
-        from pytest_spidra.no_network import reasons  # noqa: PLC0415 - only when something is wrong
+        from pytest_spidra.network_errors import reasons  # noqa: PLC0415 - only when something is wrong
 
         wrong = " ".join([f"{fixture} cannot start: {error}", *reasons(error)])
     if wrong:  # out of the handler, or pytest would show the error twice

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from pytest_spidra import timeline, words
 from pytest_spidra.clients import httpx as httpx_client
-from pytest_spidra.clients import wall
+from pytest_spidra.clients import network_guard
 from pytest_spidra.clock import Clock, RealClock
 from pytest_spidra.log import ExchangeLog
 from pytest_spidra.rules import judge
@@ -117,13 +117,13 @@ class Session:
             RuntimeError: Something else in this process fakes the time already.
         """
         host = urlsplit(self._settings.base_url).hostname or ""
-        hosts = {wall.REAL_HOST} if host in LOCAL else {wall.REAL_HOST, host}
+        hosts = {network_guard.REAL_HOST} if host in LOCAL else {network_guard.REAL_HOST, host}
         with ExitStack() as stack:
             self._clock.start()
             stack.callback(self._clock.stop)
             self._log.began_at = self._clock.now
             fail, fixture = self.interceptor.fail, self._settings.fixture
-            stack.enter_context(wall.walled(hosts, fail, fixture=fixture, gate=self._passes))
+            stack.enter_context(network_guard.block_hosts(hosts, fail, fixture=fixture, allow=self._passes))
             stack.enter_context(httpx_client.shared_tls())
             self._attachment = httpx_client.Attachment(self.interceptor)
             stack.callback(self._attachment.close)

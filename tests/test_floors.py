@@ -13,7 +13,7 @@ HOME = Path(pytest_spidra.__file__).parent
 
 # A package's floor is that of all its modules.
 FLOORS = {
-    1: "fake exchanges log redaction clock messages batches mermaid words no_network virtual_time",
+    1: "fake exchanges log redaction clock messages batches mermaid words network_errors virtual_time",
     2: "clients scripts timeline cassettes rules verdicts",
     3: "interceptor upstreams assertions conformance",
     4: "mock factory recorded_factory stage session cassette_sessions server",
@@ -102,7 +102,7 @@ def test_there_is_a_house():
             "from ..session import Session",
             "clients/httpx.py (floor 2) imports session.Session (floor 4)",
         ),
-        ("clients/httpx.py", "from . import wall", None),
+        ("clients/httpx.py", "from . import network_guard", None),
         (
             "fake/batch.py",
             "from pytest_spidra.exchanges import Exchange",

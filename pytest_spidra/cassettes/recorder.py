@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_spidra.cassettes.files import MICROSECONDS, CassetteError, MissingCassetteError, Times
 from pytest_spidra.fake import endpoints
 from pytest_spidra.messages import Reply, UnanswerableError
-from pytest_spidra.no_network import innermost, reasons
+from pytest_spidra.network_errors import innermost, reasons
 from pytest_spidra.verdicts import paragraph
 from pytest_spidra.virtual_time.loops_and_pools import running_loop
 
