@@ -41,7 +41,7 @@ from pytest_spidra.traffic.request import Request
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
-REAL_ORIGIN = ("https", "api.spidra.io", None)
+REAL_ORIGIN = ("https", REAL_HOST, None)
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 MICROSECONDS = 1_000_000
@@ -252,7 +252,7 @@ class Format:
             asked = "\n".join(f"    {request.method} {request.uri}" for request, _ in pairs[:5])
             msg = (
                 f"{path} is a cassette of another API: none of its {len(pairs)} requests is one of the batch "
-                f"API at {base_url or 'https://api.spidra.io/api'}.\n\nIt holds\n{asked}"
+                f"API at {base_url or f'https://{REAL_HOST}/api'}.\n\nIt holds\n{asked}"
             )
             raise CassetteError(msg)
         return Tape(path, interactions, len(pairs) - len(interactions))

@@ -11,8 +11,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from pytest_spidra.cassettes.files import MICROSECONDS, CassetteError, MissingCassetteError, Times
+from pytest_spidra.clients.network_errors import innermost, reasons
 from pytest_spidra.clock.loops import running_loop
-from pytest_spidra.no_network import innermost, reasons
 from pytest_spidra.traffic import endpoints
 from pytest_spidra.traffic.pending import UnanswerableError
 from pytest_spidra.traffic.reply import Reply

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from pytest_spidra.cassettes.files import CassetteError, Format, MissingCassetteError, SettingError, Tape
 from pytest_spidra.cassettes.player import Player
 from pytest_spidra.cassettes.recorder import Recorder
+from pytest_spidra.clients.network_errors import SOCKETS_BLOCKED, sockets_blocked
 from pytest_spidra.clock.functions import REAL
 from pytest_spidra.clock.real import RealClock
 from pytest_spidra.clock.virtual import VirtualClock
 from pytest_spidra.fixtures.recorded_factory import RecordedFactory
-from pytest_spidra.no_network import SOCKETS_BLOCKED, sockets_blocked
 from pytest_spidra.sessions.session import Session
 from pytest_spidra.sessions.wiring import wire
 from pytest_spidra.traffic import endpoints
@@ -180,7 +180,7 @@ class RecordSession(Session):
         )
         super().__init__(settings, wiring, factory)
 
-    def _passes(self) -> bool:
+    def _allows(self) -> bool:
         return self._recorder is not None and self._recorder.busy
 
     def _ask(self, request: Request) -> Reply:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from pytest_spidra.clients import httpx as httpx_client
-from pytest_spidra.clients import wall
+from pytest_spidra.clients import network_guard
 from pytest_spidra.traffic import describe, timeline
 from pytest_spidra.verdicts.messages import paragraph
 from pytest_spidra.verdicts.rules.judge import judge
@@ -56,14 +56,16 @@ class Session:
             RuntimeError: Something else in this process fakes the time already.
         """
         host = urlsplit(self.settings.base_url).hostname or ""
-        hosts = {wall.REAL_HOST} if host in LOCAL else {wall.REAL_HOST, host}
+        hosts = {network_guard.REAL_HOST} if host in LOCAL else {network_guard.REAL_HOST, host}
         clock, interceptor = self.wiring.clock, self.wiring.interceptor
         with ExitStack() as stack:
             clock.start()
             stack.callback(clock.stop)
             self.wiring.log.began_at = clock.now
             stack.enter_context(
-                wall.walled(hosts, interceptor.fail, fixture=self.settings.fixture, gate=self._passes)
+                network_guard.block_hosts(
+                    hosts, interceptor.fail, fixture=self.settings.fixture, allow=self._allows
+                )
             )
             stack.enter_context(httpx_client.shared_tls())
             self._attachment = httpx_client.Attachment(interceptor)
@@ -76,7 +78,7 @@ class Session:
         if self._attachment:
             httpx_client.sweep()
 
-    def _passes(self) -> bool:
+    def _allows(self) -> bool:
         """Whether somebody may go to the real API just now."""
         return False
 

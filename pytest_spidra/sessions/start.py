@@ -82,7 +82,7 @@ def _started(request: pytest.FixtureRequest, fixture: str, make: Callable[[Setti
         session = make(settings_of(request.node, fixture))
         session.open()
     except (pytest.UsageError, RuntimeError, OSError) as error:
-        from pytest_spidra.no_network import reasons
+        from pytest_spidra.clients.network_errors import reasons
 
         wrong = " ".join([f"{fixture} cannot start: {error}", *reasons(error)])
     if wrong:  # out of the handler, or pytest would show the error twice

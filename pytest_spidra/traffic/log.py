@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from datetime import timedelta
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, overload
 
@@ -17,8 +18,6 @@ from pytest_spidra.traffic.redaction import Redaction, without_keys, without_key
 if TYPE_CHECKING:
     from pytest_spidra.traffic.reply import Reply
     from pytest_spidra.traffic.request import Request
-
-MICROSECONDS = 1_000_000
 
 
 class ExchangeLog(Sequence[Exchange]):
@@ -155,7 +154,7 @@ class ExchangeLog(Sequence[Exchange]):
                 "seen": seen.status,
                 "seen_json": seen.json,
                 "seen_headers": dict(seen.headers),
-                "asked_wait": _asked_wait(seen, self.began_at / MICROSECONDS + at),
+                "asked_wait": _asked_wait(seen, timedelta(microseconds=self.began_at).total_seconds() + at),
             }
         self._put(number, seen_at=at, seen_real=time.perf_counter(), known=len(self._exchanges), **changes)
         exchange = self._exchanges[number - 1]

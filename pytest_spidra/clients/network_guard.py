@@ -1,4 +1,4 @@
-"""The wall around the real API: what no adapter takes does not get through.
+"""The network guard around the real API: what no adapter takes does not get through.
 
 A request that an adapter does not see (another HTTP library, a transport of the user's own) would go to the
 real service and could cost credits. It has to resolve the host's name first, or ask a proxy for it; both fail
@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from pytest_spidra.no_network import sockets_blocked
+from pytest_spidra.network_errors import sockets_blocked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
@@ -21,13 +21,15 @@ if TYPE_CHECKING:
 REAL_HOST = "api.spidra.io"
 
 
-class Watch:
+class HostGuard:
     """Looks at the hosts that functions are asked for."""
 
-    def __init__(self, hosts: Collection[str], stop: Callable[[str], None], gate: Callable[[], bool]) -> None:
+    def __init__(
+        self, hosts: Collection[str], stop: Callable[[str], None], allow: Callable[[], bool]
+    ) -> None:
         self._hosts = hosts
         self._stop = stop
-        self._gate = gate
+        self._allow = allow
         self.standing = True
 
     def guarding(self, function: Callable[..., Any], place: int) -> Callable[..., Any]:
@@ -47,17 +49,17 @@ class Watch:
             asked = asked.decode("ascii", "replace")
         if isinstance(asked, str) and "://" in asked:  # what a proxy is asked for
             asked = urlsplit(asked).hostname
-        if isinstance(asked, str) and asked.lower().rstrip(".") in self._hosts and not self._gate():
+        if isinstance(asked, str) and asked.lower().rstrip(".") in self._hosts and not self._allow():
             self._stop(asked)
 
 
 @contextmanager
-def walled(
+def block_hosts(
     hosts: Collection[str],
     stop: Callable[[str], None],
     *,
     fixture: str = "spidra_mock",
-    gate: Callable[[], bool] = lambda: False,
+    allow: Callable[[], bool] = lambda: False,
 ) -> Iterator[None]:
     """Call `stop` with a message when anything in this process asks the way to one of `hosts`.
 
@@ -68,9 +70,9 @@ def walled(
 
         fixture: What the user's test has asked for.
 
-        gate: Whether somebody may pass just now: a request that is being recorded.
+        allow: Whether somebody may pass just now: a request that is being recorded.
     """
-    watch = Watch(hosts, lambda host: stop(_message(host, fixture)), gate)
+    guard = HostGuard(hosts, lambda host: stop(_message(host, fixture)), allow)
     # Within a cassette of vcrpy's, its own class stands there, which has no such methods.
     connection = getattr(http.client.HTTPConnection, "_baseclass", http.client.HTTPConnection)
     # The sockets of `socket` are a Python class above a C one: what it inherits is patched by adding a name.
@@ -87,13 +89,13 @@ def walled(
         # Nobody gets an address, and pytest-socket puts back only what it finds as it has left it.
         doors = [door for door in doors if not door[1].startswith("get")]
     olds = [(owner, name, vars(owner).get(name)) for owner, name, _ in doors]
-    ours = [watch.guarding(getattr(owner, name), place) for owner, name, place in doors]
+    ours = [guard.guarding(getattr(owner, name), place) for owner, name, place in doors]
     for (owner, name, _), new in zip(doors, ours, strict=True):
         setattr(owner, name, new)
     try:
         yield
     finally:
-        watch.standing = False
+        guard.standing = False
         for (owner, name, old), new in zip(olds, ours, strict=True):
             if vars(owner).get(name) is not new:
                 continue  # others have cleared up before us (pytest-socket does), or stand before us

@@ -156,7 +156,7 @@ def test_once():
     result.assert_outcomes(passed=3, failed=1)
 
 
-def test_the_host_of_another_base_url_is_walled_off_too(run_tests):
+def test_the_host_of_another_base_url_is_guarded_too(run_tests):
     result = run_tests(
         """
         import socket, pytest
@@ -238,7 +238,7 @@ def test_a_plain_request_through_a_proxy_does_not_reach_it_either(run_tests, loo
     assert loopback.seen == []
 
 
-def test_the_wall_is_gone_after_a_test(run_tests):
+def test_the_guard_is_gone_after_a_test(run_tests):
     before = (socket.getaddrinfo, socket.socket.connect, http.client.HTTPConnection.set_tunnel)
     run_tests(SOURCE.replace("{way}", WAYS["getaddrinfo"])).assert_outcomes(failed=2)
     assert before == (socket.getaddrinfo, socket.socket.connect, http.client.HTTPConnection.set_tunnel)
