@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
+from pytest_spidra.traffic.address import BASE_URL
+
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-BASE_URL = "https://api.spidra.io/api"
 REQUEST_LIMIT = 1000
 MODES = ("mock", "replay")
 MARKER_SETTINGS = ("allow", "allow_unused_steps", "cassette", "clock", "modes", "request_limit", "rules")

@@ -34,6 +34,7 @@ from vcr.serializers.compat import convert_to_bytes
 
 from pytest_spidra.cassettes.secrets import Scrubber, find_keys
 from pytest_spidra.traffic import endpoints
+from pytest_spidra.traffic.address import BASE_URL, REAL_HOST
 from pytest_spidra.traffic.exchanges import Exchange
 from pytest_spidra.traffic.reply import Reply
 from pytest_spidra.traffic.request import Request
@@ -252,7 +253,7 @@ class Format:
             asked = "\n".join(f"    {request.method} {request.uri}" for request, _ in pairs[:5])
             msg = (
                 f"{path} is a cassette of another API: none of its {len(pairs)} requests is one of the batch "
-                f"API at {base_url or f'https://{REAL_HOST}/api'}.\n\nIt holds\n{asked}"
+                f"API at {base_url or BASE_URL}.\n\nIt holds\n{asked}"
             )
             raise CassetteError(msg)
         return Tape(path, interactions, len(pairs) - len(interactions))

@@ -13,12 +13,10 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from pytest_spidra.network_errors import sockets_blocked
+from pytest_spidra.clients.network_errors import sockets_blocked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
-
-REAL_HOST = "api.spidra.io"
 
 
 class HostGuard:

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from pytest_spidra.clients import httpx as httpx_client
 from pytest_spidra.clients import network_guard
 from pytest_spidra.traffic import describe, timeline
+from pytest_spidra.traffic.address import REAL_HOST
 from pytest_spidra.verdicts.messages import paragraph
 from pytest_spidra.verdicts.rules.judge import judge
 
@@ -56,7 +57,7 @@ class Session:
             RuntimeError: Something else in this process fakes the time already.
         """
         host = urlsplit(self.settings.base_url).hostname or ""
-        hosts = {network_guard.REAL_HOST} if host in LOCAL else {network_guard.REAL_HOST, host}
+        hosts = {REAL_HOST} if host in LOCAL else {REAL_HOST, host}
         clock, interceptor = self.wiring.clock, self.wiring.interceptor
         with ExitStack() as stack:
             clock.start()
