@@ -101,8 +101,8 @@ class Interceptor:
             found = endpoints.match(request.method, request.path)
             if not self._upstream.knows(request):
                 self.fail(_unknown(request, routable=self._upstream.routable))
-            name, batch_id = (found[0].name, found[1]) if found else ("", None)
-            if not self._progress.allows(name, request):
+            name, kind, batch_id = (found[0].name, found[0].kind, found[1]) if found else ("", "", None)
+            if not self._progress.allows(kind, request):
                 self._endless = self._endless or _endless(self._progress.limit, self._log)
                 self.fail(self._endless)
             scripted = self._scripts.take(name, batch_id)
@@ -195,9 +195,9 @@ class Progress:
         self._submitted: set[str] = set()
         self._completed: set[str] = set()
 
-    def allows(self, endpoint: str, request: Request) -> bool:
+    def allows(self, kind: str, request: Request) -> bool:
         """Count a request; tell whether it is within the limit."""
-        body = request.json if endpoint == "batch.submit" else None
+        body = request.json if kind == "submit" else None
         urls = body.get("urls") if isinstance(body, dict) else None
         self._without += 1
         if isinstance(urls, list):

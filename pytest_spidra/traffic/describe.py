@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 def request(exchange: Exchange) -> str:
     """Return the request in short: ``retry 00000001``, ``submit 3 URLs``."""
-    word = exchange.endpoint.removeprefix("batch.")
+    word = exchange.endpoint.rpartition(".")[2]
     if word == "submit":
         urls = urls_of(exchange)
         return f"submit {len(urls)} URL{'' if len(urls) == 1 else 's'}"
@@ -26,7 +26,7 @@ def request(exchange: Exchange) -> str:
 def urls_of(exchange: Exchange) -> list[str]:
     """Return the URLs of a submit, empty for anything else."""
     body = exchange.request_json
-    urls = body.get("urls") if exchange.endpoint == "batch.submit" and isinstance(body, dict) else None
+    urls = body.get("urls") if exchange.is_submit and isinstance(body, dict) else None
     return [url for url in urls if isinstance(url, str)] if isinstance(urls, list) else []
 
 

@@ -77,8 +77,8 @@ class PermanentErrorResent(Rule):
     def seen(self, exchange: Exchange) -> None:
         if permanent(exchange):
             # Of a submit that is no JSON the log does not hold enough to tell two of them apart.
-            if exchange.endpoint != "batch.submit" or exchange.request_json is not None:
-                valid = exchange.seen != 422 or exchange.endpoint != "batch.submit"
+            if not exchange.is_submit or exchange.request_json is not None:
+                valid = exchange.seen != 422 or not exchange.is_submit
                 refused = self._refused if valid else self._invalid
                 refused[exchange.identity, keys_of(exchange)] = exchange
         elif not exchange.failed:
