@@ -187,7 +187,7 @@ class Assertions:
             for exchange in call.exchanges[:-1]:
                 if permanent(exchange):
                     self._fail(
-                        f"{describe.request(exchange)} was sent again after {describe.sight(exchange)} "
+                        f"{describe.request(exchange)} was sent again after {describe.result(exchange)} "
                         f"(#{exchange.number}).",
                         "The answer to the same request will be the same: the loop wastes its rounds, or never ends.",
                         call.exchanges,
@@ -237,9 +237,7 @@ class Assertions:
         sent = self._retries(batch)
         taken = [exchange for exchange in sent if accepted(exchange)]
         if len(taken) != times:
-            refused = (
-                f" ({len(sent) - len(taken)} more were not accepted)" if len(sent) > len(taken) else ""
-            )
+            refused = f" ({len(sent) - len(taken)} more were not accepted)" if len(sent) > len(taken) else ""
             self._fail(
                 f"Batch {id_of(batch)} was to be retried {_times(times, 'time')}, and was {len(taken)}{refused}.",
                 "Too few retries lose pages that would have healed; each one too many reserves credits again.",
@@ -421,7 +419,7 @@ def _seconds(waits: Sequence[float]) -> str:
 
 
 def _outcomes(call: Call) -> str:
-    return ", ".join(describe.sight(exchange) for exchange in call.exchanges)
+    return ", ".join(describe.result(exchange) for exchange in call.exchanges)
 
 
 def _alike(waits: Sequence[float], wanted: Sequence[float], jitter: float) -> bool:

@@ -40,7 +40,7 @@ class DoubleSubmission(Rule):
             first = lost[max(lost)]
             claim = (
                 f"The service accepted the same {url_count(exchange)} twice, in #{first.number} and "
-                f"#{exchange.number}; of #{first.number} the client saw {describe.sight(first)}."
+                f"#{exchange.number}; of #{first.number} the client saw {describe.result(first)}."
             )
             self.accuse(exchange.identity, claim, *lost.values(), exchange)
 
@@ -72,7 +72,7 @@ class BlindResend(Rule):
         first = self._open.pop(exchange.identity, None)
         if first:
             claim = (
-                f"{describe.request(exchange)} was sent again (#{exchange.number}) after {describe.sight(first)} "
+                f"{describe.request(exchange)} was sent again (#{exchange.number}) after {describe.result(first)} "
                 f"(#{first.number}) without a look at what had become of it."
             )
             self.accuse(exchange.identity, claim, first, exchange)
@@ -124,7 +124,7 @@ class ResubmittedUnfinished(Rule):
         self._batch_of: dict[str, str] = {}
 
     def sent(self, exchange: Exchange) -> None:
-        if (exchange.is_look or exchange.is_cancel):
+        if exchange.is_look or exchange.is_cancel:
             # The client still holds the first batch: it wants both, or ends the first.
             self.withdraw(exchange.batch_id)
         if not exchange.is_submit or not accepted(exchange):
