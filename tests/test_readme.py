@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_spidra.plugin import MARKER_SETTINGS
+from pytest_spidra.settings import MARKER_SETTINGS
 from pytest_spidra.verdicts.rules.judge import RULES
 
 ROOT = Path(__file__).parent.parent

@@ -23,8 +23,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from real_waits import REAL_MONOTONIC, REAL_SLEEP, real_time_below
 
+from pytest_spidra.clock import stand_ins
 from pytest_spidra.clock.aliases import AliasSweep
-from pytest_spidra.clock.real import stand_ins
 from pytest_spidra.clock.virtual import VirtualClock
 
 if TYPE_CHECKING:

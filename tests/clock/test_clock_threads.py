@@ -24,7 +24,7 @@ import anyio.to_thread
 import pytest
 from real_waits import REAL_MONOTONIC, REAL_SLEEP, real_time_below, work_for
 
-from pytest_spidra.clock.real import thread_state
+from pytest_spidra.clock import thread_state
 from pytest_spidra.clock.virtual import VirtualClock
 
 if TYPE_CHECKING:
