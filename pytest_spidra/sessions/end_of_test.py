@@ -92,7 +92,7 @@ class EndOfTest:
             self._reported = len(self.session.failures)
         if call.when == "call":
             self._passed = report.passed and not self._failed_subtests and not hasattr(report, "wasxfail")
-            if self._passed and (wrong := self.session.save()):
+            if self._passed and (wrong := self._saved()):
                 self._passed = False
                 report.outcome, report.longrepr = "failed", wrong
             if report.failed:
@@ -129,6 +129,13 @@ class EndOfTest:
             wrong = [found] if found else []
         if wrong:
             raise pytest.fail.Exception("\n\n".join(wrong), pytrace=False)
+
+    def _saved(self) -> Any:
+        """Keep what was recorded; return why it cannot be kept, as pytest shows a failure, or None."""
+        try:
+            return self.session.save()
+        except Exception:  # noqa: BLE001 - a hook of the user's may raise any error, and none may end the run
+            return self._item.repr_failure(pytest.ExceptionInfo.from_current())
 
     def close(self) -> None:
         """Close the session, also of a test that was interrupted."""

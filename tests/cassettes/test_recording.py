@@ -77,10 +77,9 @@ def test_the_same_tests_pass_mocked_recorded_and_replayed_after_the_server_has_g
     replayed = run("-o", f"spidra_base_url={api.url}")
     elsewhere = run()
 
-    modes = ({"mock", "record"}, {"mock", "replay"}, {"mock", "replay"})
-    for result, expected in zip((recorded, replayed, elsewhere), modes, strict=True):
+    for result in (recorded, replayed, elsewhere):
         result.assert_outcomes(passed=8)
-        assert ids(result) == {f"{name}[{mode}]": "passed" for name in names for mode in expected}
+        assert ids(result) == {f"{name}[{mode}]": "passed" for name in names for mode in ("mock", "replay")}
     assert cassettes.names == [f"test_shop/{name}.yaml" for name in names]
     assert statuses(cassettes["test_plain.yaml"]) == [202, 200, 200]
     assert statuses(cassettes["test_plain_async.yaml"]) == [202, 200]
