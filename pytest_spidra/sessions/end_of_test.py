@@ -8,7 +8,7 @@ soft assertion is known in the reports only; fixtures go on sending while they c
 from __future__ import annotations
 
 import warnings
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
