@@ -38,8 +38,8 @@ def logged(*story):
         content = b"" if body is None else json.dumps(body).encode()
         batch_id = path.split("/")[3].partition("?")[0] if path.count("/") > 2 else None
         number = log.begin(Request(method, path, content=content), endpoint, batch_id, at, None)
-        for sight in seen:
-            log.seen(number, Reply(sight) if isinstance(sight, int) else sight, at + 0.25)
+        for result in seen:
+            log.seen(number, Reply(result) if isinstance(result, int) else result, at + 0.25)
         at += 1.0
     return log
 

@@ -112,12 +112,14 @@ SCRIPTED = {
 
 
 @pytest.mark.parametrize(("step", "sight", "deed"), SCRIPTED.values(), ids=SCRIPTED)
-def test_what_was_scripted_and_what_the_service_did_stand_below(ask, lines, spidra_mock, step, sight, deed):
+def test_what_was_scripted_and_what_the_service_did_stand_below(
+    ask, lines, spidra_mock, step, result, server_side
+):
     spidra_mock.batch.submit.script(step)
     ask("POST", json={"urls": URLS})
     assert lines() == [
-        f"       #1     0.00               submit 2 URLs   {sight}",
-        *(f"          {line}" for line in deed),
+        f"       #1     0.00               submit 2 URLs   {result}",
+        *(f"          {line}" for line in server_side),
     ]
 
 

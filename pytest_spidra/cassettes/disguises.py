@@ -230,11 +230,11 @@ def _found_in(view: View, needles: Iterable[Needle], *, fold: bool) -> list[Piec
     found = []
     text = view.text
     # A lower-case text that is longer than the text would have other places.
-    folded = text.lower() if fold and text.isascii() else text
+    group_repeats = text.lower() if fold and text.isascii() else text
     for needle in needles:
         hay, straw = text, needle.text
-        if folded is not text and not needle.encoded:
-            hay, straw = folded, straw.lower()
+        if group_repeats is not text and not needle.encoded:
+            hay, straw = group_repeats, straw.lower()
         at = hay.find(straw)
         while at >= 0:
             first, last = at, at + len(straw) - 1

@@ -227,7 +227,7 @@ class Player:
 
     def _line(self, place: int) -> str:
         exchange = self.tape.interactions[place].exchange
-        return f"#{exchange.number} {describe.request(exchange)} ({describe.sight(exchange)})"
+        return f"#{exchange.number} {describe.request(exchange)} ({describe.result(exchange)})"
 
     def _listing(self, around: int) -> str:
         first = max(0, min(around - MOST // 2, len(self._recorded) - MOST))

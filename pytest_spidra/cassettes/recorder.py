@@ -52,12 +52,12 @@ class Recorder:
         self._base_url = base_url
         self._keys = {key}
         self._began = began
-        self._under_way: dict[int, Leg] = {}
+        self._under_way: dict[int, RecordedCall] = {}
         self._done: dict[int, tuple[Request, Reply, Times]] = {}
         self._sent = 0
         self._broken = ""
         self._saved: int | None = None  # how many exchanges
-        self._company = Company()
+        self._company = ConcurrencyDetector()
         self._lock = threading.Lock()
 
     def knows(self, request: Request) -> bool:
@@ -69,29 +69,29 @@ class Recorder:
         """Whether a request of ours is on its way just now."""
         return bool(self._under_way)
 
-    def leave(self, request: Request, clock: Clock) -> Leg:
+    def leave(self, request: Request, clock: Clock) -> RecordedCall:
         """Let a request go."""
         with self._lock:
             self._sent += 1
             self._keys |= {key for key in request.keys if len(key) >= SHORTEST_KEY}
             beside = self._company.joins()
-            leg = self._under_way[self._sent] = Leg(
+            call = self._under_way[self._sent] = RecordedCall(
                 self, self._sent, request, clock, beside=beside, late=self._saved is not None
             )
-        return leg
+        return call
 
-    def arrived(self, leg: Leg, reply: Reply) -> None:
+    def arrived(self, call: RecordedCall, reply: Reply) -> None:
         """Note a reply."""
         with self._lock:
-            del self._under_way[leg.number]
-            times = Times(leg.at, leg.took, self._sent, leg.date, leg.beside, leg.late)
-            self._done[leg.number] = leg.request, reply, times
+            del self._under_way[call.number]
+            times = Times(call.at, call.took, self._sent, call.date, call.beside, call.late)
+            self._done[call.number] = call.request, reply, times
 
-    def broke(self, leg: Leg, why: str) -> None:
+    def broke(self, call: RecordedCall, why: str) -> None:
         """Note that a request had no reply: no cassette can hold that."""
         with self._lock:
-            self._under_way.pop(leg.number, None)
-            self._broken = self._broken or f"{leg.request.method} {leg.request.target} {why}"
+            self._under_way.pop(call.number, None)
+            self._broken = self._broken or f"{call.request.method} {call.request.target} {why}"
 
     def check(self) -> None:
         """See that the cassette can be written, before anything is paid for.
@@ -117,8 +117,8 @@ class Recorder:
             CassetteError: There is something that it cannot hold, or must not. What stood there is as it was.
         """
         if not self._broken and self._under_way:
-            leg = next(iter(self._under_way.values()))
-            self._broken = f"{leg.request.method} {leg.request.target} had no reply when the test ended"
+            call = next(iter(self._under_way.values()))
+            self._broken = f"{call.request.method} {call.request.target} had no reply when the test ended"
         if self._broken:
             raise CassetteError(
                 "\n\n".join(
@@ -159,7 +159,7 @@ class Recorder:
             )
 
 
-class Company:
+class ConcurrencyDetector:
     """Tells whether a client is one that does several things at once, whatever it does first."""
 
     def __init__(self) -> None:
@@ -181,7 +181,7 @@ class Company:
         return self._several
 
 
-class Leg:
+class RecordedCall:
     """One request on its way to the real API and back."""
 
     def __init__(
@@ -233,7 +233,7 @@ class Leg:
             )
         )
 
-    def abandoned(self) -> None:
+    def cancelled(self) -> None:
         """The client stopped waiting."""
         self._recorder.broke(self, "was given up by the client before its reply came")
 

@@ -134,12 +134,12 @@ def unfinished(tape: Tape) -> dict[str, str]:
         if exchange.batch_id is None or exchange.failed:
             continue
         body = exchange.seen_json if isinstance(exchange.seen_json, dict) else {}
-        if exchange.endpoint == "batch.get":
+        if exchange.is_look:
             known[exchange.batch_id] = str(body.get("status"))
-        elif exchange.endpoint == "batch.cancel":
+        elif exchange.is_cancel:
             known[exchange.batch_id] = "cancelled"
         else:
-            known[exchange.batch_id] = "pending" if exchange.endpoint == "batch.submit" else "running"
+            known[exchange.batch_id] = "pending" if exchange.is_submit else "running"
     return {batch_id: status for batch_id, status in known.items() if status not in TERMINAL}
 
 

@@ -217,9 +217,9 @@ class _News:
 def line(exchange: Exchange) -> str:
     """Return an exchange in one line: seconds, request, what the client saw, what was scripted."""
     number = f"#{exchange.number}"
-    asks, deed = describe.request(exchange), describe.deed(exchange)
-    text = f"{number:>6} {exchange.sent_at:>8.2f}  {asks:<15} {describe.sight(exchange)}"
-    return _printable(f"{text}  ({deed})" if deed else text)
+    asks, server_side = describe.request(exchange), describe.server_side(exchange)
+    text = f"{number:>6} {exchange.sent_at:>8.2f}  {asks:<15} {describe.result(exchange)}"
+    return _printable(f"{text}  ({server_side})" if server_side else text)
 
 
 def _printable(text: str) -> str:

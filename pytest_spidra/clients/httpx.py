@@ -19,65 +19,65 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import anyio
 import httpx
 
-from pytest_spidra.traffic.pending import Lost
+from pytest_spidra.traffic.pending import ConnectionLost
 from pytest_spidra.traffic.reply import Reply
 from pytest_spidra.traffic.request import Request
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
 
-    from pytest_spidra.traffic.pending import Door, Flight
+    from pytest_spidra.traffic.pending import PendingRequest, RequestHandler
 
 
 Send = TypeVar("Send", bound="Callable[..., Any]")
 
 
 class Attachment:
-    """Brings the requests of every httpx client to a door, as long as they are its own, until it is closed.
+    """Brings the requests of every httpx client to a handler, as long as they are its own, until it is closed.
 
-    Others patch the same two methods (pytest-httpx does), and whoever comes last is asked first: `to_front`
+    Others patch the same two methods (pytest-httpx does), and whoever comes last is asked first: `repatch`
     puts us before them. They may also put back, after we are gone, what they found when they came, which may
-    have been us: what is closed only passes on, and `sweep` takes it away.
+    have been us: what is closed only passes on, and `unpatch` takes it away.
     """
 
-    def __init__(self, door: Door) -> None:
-        self._door = door
-        self._aside = threading.local()
+    def __init__(self, handler: RequestHandler) -> None:
+        self._handler = handler
+        self._bypass = threading.local()
         self.closed = False
-        self.to_front()
+        self.repatch()
 
-    def to_front(self) -> None:
+    def repatch(self) -> None:
         """Stand before everybody who has patched httpx since."""
         for transport, name, make in _SEAMS:
-            current = _swept(vars(transport)[name])
+            current = _unpatched(vars(transport)[name])
             if getattr(current, "__attachment__", None) is not self:
-                current = make(current, self._door, self)
+                current = make(current, self._handler, self)
                 current.__attachment__ = self
             setattr(transport, name, current)
 
     def close(self) -> None:
         """Take no more requests."""
         self.closed = True
-        sweep()
+        unpatch()
 
     def takes(self, request: httpx.Request) -> bool:
-        """Whether a request is to go through the door."""
-        if self.closed or getattr(self._aside, "now", False):
+        """Whether a request is for the handler."""
+        if self.closed or getattr(self._bypass, "now", False):
             return False
         url = request.url
-        return self._door.takes(url.scheme, url.host, url.port, url.path)
+        return self._handler.takes(url.scheme, url.host, url.port, url.path)
 
-    def beyond(self, send: Send) -> Send:
-        """Return what sends a request that is not to go through the door: one of ours goes outside, as it is."""
-        return past_cassettes(send) if getattr(self._aside, "now", False) else send
+    def unwrapped(self, send: Send) -> Send:
+        """Return what sends a request that is not for the handler: one of ours goes outside, as it is."""
+        return past_cassettes(send) if getattr(self._bypass, "now", False) else send
 
     def fetch(self, request: Request, base_url: str) -> Reply:
-        """Send a request of our own past the door and return its reply.
+        """Send a request of our own past the handler and return its reply.
 
         Raises:
             httpx.HTTPError: There is none.
         """
-        self._aside.now = True
+        self._bypass.now = True
         try:
             with httpx.Client(timeout=60.0) as client:
                 response = client.request(
@@ -87,7 +87,7 @@ class Attachment:
                     content=request.content,
                 )
         finally:
-            self._aside.now = False
+            self._bypass.now = False
         headers = {
             name.lower(): value for name, value in response.headers.items() if name not in _OF_THE_WIRE
         }
@@ -107,56 +107,58 @@ def past_cassettes(send: Send) -> Send:
     return cast(Send, inspect.unwrap(send, stop=elsewhere))
 
 
-def sweep() -> None:
+def unpatch() -> None:
     """Put back what stood there before attachments that are closed."""
     for transport, name, _ in _SEAMS:
-        setattr(transport, name, _swept(vars(transport)[name]))
+        setattr(transport, name, _unpatched(vars(transport)[name]))
 
 
-def _swept(function: Any) -> Any:
+def _unpatched(function: Any) -> Any:
     while getattr(getattr(function, "__attachment__", None), "closed", False):
         function = function.__wrapped__
     return function
 
 
-def _sync_seam(send: Callable[..., httpx.Response], door: Door, attachment: Attachment) -> Any:
+def _sync_seam(send: Callable[..., httpx.Response], handler: RequestHandler, attachment: Attachment) -> Any:
     @functools.wraps(send)
     def handle_request(self: httpx.HTTPTransport, request: httpx.Request) -> httpx.Response:
         __tracebackhide__ = True
         if not attachment.takes(request):
-            return attachment.beyond(send)(self, request)
+            return attachment.unwrapped(send)(self, request)
         request.read()
-        flight = door.send(_request(door, request))
+        pending = handler.send(_request(handler, request))
         original: Original | None = None
-        with _abandoned(flight):
-            if flight.outward:
+        with _cancelling(pending):
+            if pending.passthrough:
                 try:
                     raw = past_cassettes(send)(self, request)
                     content = b"".join(cast(httpx.SyncByteStream, raw.stream))
                     raw.close()
                     original = Original(raw, content)
                 except Exception as error:  # noqa: BLE001 - not only httpx's: plugins that block sockets raise their own; each ends the recording
-                    flight.came(error)
+                    pending.set_result(error)
                 else:
-                    flight.came(original.reply)
-            if flight.delay:
-                time.sleep(flight.delay)
-        return _response(request, flight.land(), original)
+                    pending.set_result(original.reply)
+            if pending.delay:
+                time.sleep(pending.delay)
+        return _response(request, pending.finish(), original)
 
     return handle_request
 
 
-def _async_seam(send: Callable[..., Awaitable[httpx.Response]], door: Door, attachment: Attachment) -> Any:
+def _async_seam(
+    send: Callable[..., Awaitable[httpx.Response]], handler: RequestHandler, attachment: Attachment
+) -> Any:
     @functools.wraps(send)
     async def handle_async_request(self: httpx.AsyncHTTPTransport, request: httpx.Request) -> httpx.Response:
         __tracebackhide__ = True
         if not attachment.takes(request):
-            return await attachment.beyond(send)(self, request)
+            return await attachment.unwrapped(send)(self, request)
         await request.aread()
-        flight = door.send(_request(door, request))
+        pending = handler.send(_request(handler, request))
         original: Original | None = None
-        with _abandoned(flight):
-            if flight.outward:
+        with _cancelling(pending):
+            if pending.passthrough:
                 try:
                     raw = await past_cassettes(send)(self, request)
                     content = b"".join([part async for part in cast(httpx.AsyncByteStream, raw.stream)])
@@ -164,12 +166,12 @@ def _async_seam(send: Callable[..., Awaitable[httpx.Response]], door: Door, atta
                     await _hang_up(self)
                     original = Original(raw, content)
                 except Exception as error:  # noqa: BLE001 - not only httpx's: plugins that block sockets raise their own; each ends the recording
-                    flight.came(error)
+                    pending.set_result(error)
                 else:
-                    flight.came(original.reply)
-            if flight.delay:
-                await anyio.sleep(flight.delay)
-        return _response(request, flight.land(), original)
+                    pending.set_result(original.reply)
+            if pending.delay:
+                await anyio.sleep(pending.delay)
+        return _response(request, pending.finish(), original)
 
     return handle_async_request
 
@@ -206,7 +208,7 @@ def _patched(owner: type, name: str, new: Callable[..., Any]) -> Iterator[None]:
         setattr(owner, name, old)
 
 
-def _request(door: Door, request: httpx.Request) -> Request:
+def _request(handler: RequestHandler, request: httpx.Request) -> Request:
     """Return an httpx request as the plain value it stands for.
 
     Raises:
@@ -218,7 +220,7 @@ def _request(door: Door, request: httpx.Request) -> Request:
         raise httpx.LocalProtocolError(msg, request=request)
     return Request(
         method=request.method,
-        path=request.url.path.removeprefix(door.prefix),
+        path=request.url.path.removeprefix(handler.prefix),
         query=request.url.query.decode(),
         headers={name.lower(): value for name, value in request.headers.items()},
         content=request.content,
@@ -268,32 +270,34 @@ class Original:
 _OF_THE_WIRE = frozenset({"content-encoding", "content-length", "transfer-encoding"})
 
 
-def _response(request: httpx.Request, sight: Reply | Lost, original: Original | None) -> httpx.Response:
+def _response(
+    request: httpx.Request, result: Reply | ConnectionLost, original: Original | None
+) -> httpx.Response:
     """Return or raise what the client is to see, in httpx's terms."""
     __tracebackhide__ = True
-    if original and sight is original.reply:
+    if original and result is original.reply:
         return original.again(request)
-    if isinstance(sight, Lost):
-        if sight.exception is not None:
-            raise sight.exception
-        raise getattr(httpx, sight.error)(sight.message, request=request)
+    if isinstance(result, ConnectionLost):
+        if result.exception is not None:
+            raise result.exception
+        raise getattr(httpx, result.error)(result.message, request=request)
     # A stream, as httpx's own transports return it: it is read by the client, or as the user streams it.
     return httpx.Response(
-        sight.status,
-        headers={"content-length": str(len(sight.content)), **sight.headers},
-        stream=httpx.ByteStream(sight.content),
+        result.status,
+        headers={"content-length": str(len(result.content)), **result.headers},
+        stream=httpx.ByteStream(result.content),
         request=request,
         extensions={"http_version": b"HTTP/1.1"},
     )
 
 
 @contextmanager
-def _abandoned(flight: Flight) -> Iterator[None]:
+def _cancelling(pending: PendingRequest) -> Iterator[None]:
     """Note it when the client stops waiting: a cancelled task, an interrupted thread."""
     try:
         yield
     except BaseException:
-        flight.abandon()
+        pending.cancel()
         raise
 
 

@@ -85,7 +85,7 @@ def block_hosts(
     ]
     if sockets_blocked():
         # Nobody gets an address, and pytest-socket puts back only what it finds as it has left it.
-        doors = [door for door in doors if not door[1].startswith("get")]
+        doors = [handler for handler in doors if not handler[1].startswith("get")]
     olds = [(owner, name, vars(owner).get(name)) for owner, name, _ in doors]
     ours = [guard.guarding(getattr(owner, name), place) for owner, name, place in doors]
     for (owner, name, _), new in zip(doors, ours, strict=True):

@@ -6,11 +6,11 @@ integer microseconds since the Unix epoch.
 =================  ==========================================================================
 `endpoints`        the table of endpoints: name, method, path
 `service`          the front desk: who may ask, which endpoint answers
-`submissions`      what a submit may say
+`validation`      what a submit may say
 `batch`            one batch and its items: the state machine
 `outcomes`         how attempts at a URL and whole batches end
 `account`          the customer's settings, credits ledger and rate limit
-`refusals`         every error body the API is known to send
-`rendering`        a batch as the JSON of the documentation
+`error_replies`         every error body the API is known to send
+`serializers`        a batch as the JSON of the documentation
 =================  ==========================================================================
 """

@@ -209,7 +209,7 @@ class Ledger:
 
 
 @dataclass
-class Book:
+class CreditAccounting:
     """Moves credits between the account and the ledger; the only place that does."""
 
     account: Account

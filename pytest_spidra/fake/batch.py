@@ -19,7 +19,7 @@ from pytest_spidra.traffic.statuses import TERMINAL, BatchStatus, ItemStatus
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pytest_spidra.fake.account import Book
+    from pytest_spidra.fake.account import CreditAccounting
     from pytest_spidra.fake.outcomes import BatchEnd, Outcome
 
 BROKEN = "The batch failed unexpectedly."
@@ -99,11 +99,11 @@ class BatchState:
     items: list[Item]
     created_at: int
     price: int
-    book: Book
+    accounting: CreditAccounting
     outcome_of: Callable[[BatchState, Item], Outcome]
     concurrency: Callable[[], int | None]
     ending: BatchEnd | None = None
-    patience: int = 0
+    looks_before_start: int = 0
     status: BatchStatus = "pending"
     finished_at: int | None = None
     queued_at: int = field(init=False)
@@ -139,7 +139,7 @@ class BatchState:
             item.attempt += 1
             item.outcome = self.outcome_of(self, item)
             item.polls_left = item.outcome.when.polls
-        self.book.reserve(self.price * len(items))
+        self.accounting.reserve(self.price * len(items))
         for item in items:
             if item.outcome and item.outcome.ends_at_once:
                 self.start(item, now)
@@ -170,8 +170,8 @@ class BatchState:
                 self._break(self.ending, now)
                 return
             self.ending_polls_left -= 1
-        if self.patience:
-            self.patience -= 1
+        if self.looks_before_start:
+            self.looks_before_start -= 1
             return
         for item in self.items:
             if _counts_polls(item) and item.polls_left == 0:
@@ -233,7 +233,7 @@ class BatchState:
         The time of an item that ends by itself runs from the moment it was queued, whenever the client looks.
         """
         first, self.begun = not self.begun, True
-        self.patience = 0
+        self.looks_before_start = 0
         for item in self._takeable():
             self.start(item, now if not first or _own_time(item) is None else self.queued_at)
 
@@ -268,7 +268,7 @@ class BatchState:
             item.close("failed", now)
 
     def _settle(self, item: Item, used: int) -> None:
-        self.book.settle(item.held, used)
+        self.accounting.settle(item.held, used)
         item.held = 0
 
     def _conclude(self, now: int) -> None:

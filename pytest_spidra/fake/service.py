@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from pytest_spidra.clock.units import MICROSECONDS
 from pytest_spidra.fake import serializers, validation
-from pytest_spidra.fake.account import Account, Book, Ledger, Quota
+from pytest_spidra.fake.account import Account, CreditAccounting, Ledger, Quota
 from pytest_spidra.fake.batch import BatchState, Item
 from pytest_spidra.fake.outcomes import BatchEnd, Outcome, completed, failed
 from pytest_spidra.traffic import error_replies
@@ -47,7 +47,7 @@ class Service:
         self.ends: deque[BatchEnd] = deque()
         self._outcomes: dict[str, Sequence[Outcome]] = {}
         self._outcomes_of: dict[str, dict[str, Sequence[Outcome]]] = {}
-        self._book = Book(self.account, self.ledger)
+        self._accounting = CreditAccounting(self.account, self.ledger)
         self._quota = Quota(self.account)
         self._endpoints: dict[str, Callable[[Request, str | None, int], Reply]] = {
             "batch.submit": self._submit,
@@ -75,12 +75,12 @@ class Service:
 
     def _admit(self, request: Request, now: int) -> Reply:
         if not request.keys:
-            return error_replies.refusal(401)
+            return error_replies.error_reply(401)
         if not self.account.accepts(request.keys[0]):
-            return error_replies.refusal(self.account.invalid_key_status, error_replies.INVALID_KEY)
+            return error_replies.error_reply(self.account.invalid_key_status, error_replies.INVALID_KEY)
         found = match(request.method, request.path)
         if found is None:
-            return error_replies.refusal(404, error_replies.NO_ROUTE)
+            return error_replies.error_reply(404, error_replies.NO_ROUTE)
         endpoint, batch_id = found
         return self._endpoints[endpoint.name](request, batch_id, now)
 
@@ -88,7 +88,7 @@ class Service:
         try:
             body = parse_json(request.content)
         except ValueError:
-            return error_replies.refusal(400, error_replies.NO_JSON)
+            return error_replies.error_reply(400, error_replies.NO_JSON)
         if errors := validation.problems(body, self.account):
             return error_replies.invalid(errors)
         urls: list[str] = body["urls"]
@@ -105,7 +105,7 @@ class Service:
     def _get(self, _: Request, batch_id: str | None, now: int) -> Reply:
         state = self._mine(batch_id)
         if state is None:
-            return error_replies.refusal(404)
+            return error_replies.error_reply(404)
         state.look(now)
         return Reply.of(200, serializers.batch(state, self.account.timestamps))
 
@@ -122,7 +122,7 @@ class Service:
     def _cancel(self, _: Request, batch_id: str | None, now: int) -> Reply:
         state = self._mine(batch_id)
         if state is None:
-            return error_replies.refusal(404)
+            return error_replies.error_reply(404)
         state.advance(now)
         if state.terminal:
             return error_replies.already_terminal(state.status)
@@ -132,10 +132,10 @@ class Service:
     def _retry(self, request: Request, batch_id: str | None, now: int) -> Reply:
         state = self._mine(batch_id)
         if state is None:
-            return error_replies.refusal(404)
+            return error_replies.error_reply(404)
         # Cookies may come again, since none are kept; clients send no body, an empty one, or a JSON object.
         if request.content and not isinstance(request.json, dict):
-            return error_replies.refusal(400, error_replies.NO_JSON)
+            return error_replies.error_reply(400, error_replies.NO_JSON)
         state.advance(now)
         if refused := self._cannot_retry(state):
             return refused
@@ -164,7 +164,7 @@ class Service:
             if sum(state.count("pending") for state in mine) + count > account.pending_cap:
                 return error_replies.too_many_pending()
         if count * price > account.credits:
-            return error_replies.refusal(403, error_replies.CREDIT_LIMIT)
+            return error_replies.error_reply(403, error_replies.CREDIT_LIMIT)
         return None
 
     def _cannot_retry(self, state: BatchState) -> Reply | None:
@@ -176,15 +176,15 @@ class Service:
             "cancelled": self.account.retry_of_cancelled,
         }.get(state.status, "accept")
         if isinstance(answer, int):
-            return error_replies.refusal(answer, f"Cannot retry a batch that is {state.status}.")
+            return error_replies.error_reply(answer, f"Cannot retry a batch that is {state.status}.")
         return answer if isinstance(answer, Reply) else None
 
     # -- scripts ---------------------------------------------------------------------------------------
 
     def script_outcomes(self, outcomes: Mapping[str, Sequence[Outcome]], batch_id: str | None = None) -> None:
         """Set how the attempts at URLs end, in one batch or in all that are not told otherwise."""
-        book = self._outcomes if batch_id is None else self._outcomes_of.setdefault(batch_id, {})
-        book.update(outcomes)
+        accounting = self._outcomes if batch_id is None else self._outcomes_of.setdefault(batch_id, {})
+        accounting.update(outcomes)
 
     def script_end(self, ending: BatchEnd) -> None:
         """Set how the next batch to be submitted ends."""
@@ -219,7 +219,7 @@ class Service:
         *,
         owner: str = ME,
         ending: BatchEnd | None = None,
-        patience: int = 0,
+        looks_before_start: int = 0,
     ) -> BatchState:
         number = len(self.batches) + 1
         state = BatchState(
@@ -229,11 +229,11 @@ class Service:
             items=[Item(_uuid(number, place), url) for place, url in enumerate(urls, 1)],
             created_at=now,
             price=self.account.price_per_url,
-            book=self._book,
+            accounting=self._accounting,
             outcome_of=self._outcome,
             concurrency=lambda: self.account.concurrency,
             ending=ending,
-            patience=patience,
+            looks_before_start=looks_before_start,
         )
         self.batches[state.id] = state
         return state
@@ -276,7 +276,7 @@ class Service:
             options,
             now - 60 * MICROSECONDS if finished else now,
             owner=owner,
-            patience=1 if status == "pending" else 0,
+            looks_before_start=1 if status == "pending" else 0,
         )
         doomed = {item.id for item in state.items[len(state.items) - failing :]}
 
@@ -289,7 +289,7 @@ class Service:
 
         state.outcome_of = first_then_scripted
         self.script_outcomes(outcomes, state.id)
-        state.book = Book(Account())
+        state.accounting = CreditAccounting(Account())
         state.queue(state.items, state.created_at)
         if finished:
             _end_as(
@@ -298,7 +298,7 @@ class Service:
         elif status == "running":
             state.begin(now)
         if owner == ME:
-            state.book = self._book
+            state.accounting = self._accounting
             self.ledger.reserved += sum(item.held for item in state.items)
         return state
 

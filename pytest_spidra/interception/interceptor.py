@@ -16,10 +16,10 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from pytest_spidra.interception.upstreams import Inside, Outside
+from pytest_spidra.interception.upstreams import LocalUpstream, RemoteUpstream
 from pytest_spidra.scripting.steps import ok
 from pytest_spidra.traffic import endpoints, timeline
-from pytest_spidra.traffic.pending import Flight, Lost, UnanswerableError
+from pytest_spidra.traffic.pending import ConnectionLost, PendingRequest, UnanswerableError
 from pytest_spidra.traffic.redaction import without_keys_in_url
 from pytest_spidra.verdicts.messages import paragraph
 
@@ -27,11 +27,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pytest_spidra.clock.real import Clock
-    from pytest_spidra.interception.upstreams import Passage
+    from pytest_spidra.interception.upstreams import RemoteCall
     from pytest_spidra.scripting.scripts import Scripts
     from pytest_spidra.scripting.steps import Step
     from pytest_spidra.traffic.log import ExchangeLog
-    from pytest_spidra.traffic.pending import Outlook
+    from pytest_spidra.traffic.pending import Resolution
     from pytest_spidra.traffic.reply import Reply
     from pytest_spidra.traffic.request import Request
 
@@ -62,7 +62,7 @@ class Interceptor:
         *,
         base_url: str,
         scripts: Scripts,
-        upstream: Inside | Outside,
+        upstream: LocalUpstream | RemoteUpstream,
         log: ExchangeLog,
         clock: Clock,
         limit: int | None,
@@ -73,7 +73,7 @@ class Interceptor:
         self.failures: list[str] = []
         self._scripts = scripts
         self._upstream = upstream
-        self._outside = upstream if isinstance(upstream, Outside) else None
+        self._outside = upstream if isinstance(upstream, RemoteUpstream) else None
         self._log = log
         self._clock = clock
         self._progress = Progress(limit)
@@ -86,8 +86,8 @@ class Interceptor:
             return False
         return path == self.prefix or path.startswith(f"{self.prefix}/")
 
-    def send(self, request: Request) -> Flight:
-        """Let a request take off.
+    def send(self, request: Request) -> PendingRequest:
+        """Take a request from an adapter.
 
         Args:
             request: Its path is the one below the base URL.
@@ -101,8 +101,8 @@ class Interceptor:
             found = endpoints.match(request.method, request.path)
             if not self._upstream.knows(request):
                 self.fail(_unknown(request, routable=self._upstream.routable))
-            name, batch_id = (found[0].name, found[1]) if found else ("", None)
-            if not self._progress.allows(name, request):
+            name, kind, batch_id = (found[0].name, found[0].kind, found[1]) if found else ("", "", None)
+            if not self._progress.allows(kind, request):
                 self._endless = self._endless or _endless(self._progress.limit, self._log)
                 self.fail(self._endless)
             scripted = self._scripts.take(name, batch_id)
@@ -110,15 +110,15 @@ class Interceptor:
             label = scripted.label if scripted else None
             number = self._log.begin(request, name, batch_id, self._clock.elapsed, label)
             if not step.processed:
-                return Flight(self._noting(number), self._outlook(request, step, None))
+                return PendingRequest(self._noting(number), self._resolution(request, step, None))
             if self._outside:
-                passage = self._outside.leave(request, self._clock)
-                return Flight(
-                    self._noting(number, passage),
-                    came=functools.partial(self._came, number, request, step, passage),
+                call = self._outside.leave(request, self._clock)
+                return PendingRequest(
+                    self._noting(number, call),
+                    set_result=functools.partial(self._set_result, number, request, step, call),
                 )
-            inside = cast(Inside, self._upstream)
-            return Flight(self._noting(number), self._inside(number, request, step, inside))
+            inside = cast(LocalUpstream, self._upstream)
+            return PendingRequest(self._noting(number), self._inside(number, request, step, inside))
 
     def fail(self, message: str) -> NoReturn:
         """Fail the test, now and again at its end."""
@@ -131,53 +131,55 @@ class Interceptor:
         # Whatever was being handled is in the message, or has nothing to do with it.
         raise pytest.fail.Exception(known, pytrace=False) from None
 
-    def _inside(self, number: int, request: Request, step: Step, upstream: Inside) -> Outlook:
+    def _inside(self, number: int, request: Request, step: Step, upstream: LocalUpstream) -> Resolution:
         """Let an upstream in this process do its work."""
         try:
             answer = upstream.answer(request)
         except UnanswerableError as refusal:
             self.fail(str(refusal))
         except Exception as error:  # noqa: BLE001 - a user's respx route may raise any error, and the client is to get that one
-            return step.after, Lost(type(error).__name__, str(error), error)
+            return step.after, ConnectionLost(type(error).__name__, str(error), error)
         return self._answered(number, request, step, answer)
 
-    def _came(
-        self, number: int, request: Request, step: Step, passage: Passage, what: Reply | Exception
-    ) -> Outlook:
+    def _set_result(
+        self, number: int, request: Request, step: Step, call: RemoteCall, what: Reply | Exception
+    ) -> Resolution:
         """Take in what came of a request that went outside."""
         __tracebackhide__ = True
         with self.lock:
             try:
-                answer = passage.back(what)
+                answer = call.back(what)
             except UnanswerableError as refusal:
                 self._log.seen(number, type(what).__name__, self._clock.elapsed)
                 self.fail(str(refusal))
-            return self._answered(number, request, step, answer, passage.took)
+            return self._answered(number, request, step, answer, call.took)
 
     def _answered(
         self, number: int, request: Request, step: Step, answer: Reply, waited: float = 0.0
-    ) -> Outlook:
+    ) -> Resolution:
         self._log.answered(number, answer)
         self._progress.note(answer)
-        return self._outlook(request, step, answer, waited)
+        return self._resolution(request, step, answer, waited)
 
     @staticmethod
-    def _outlook(request: Request, step: Step, answer: Reply | None, waited: float = 0.0) -> Outlook:
+    def _resolution(request: Request, step: Step, answer: Reply | None, waited: float = 0.0) -> Resolution:
         """Return after how long the client sees what, its own patience considered; some of it may have passed."""
-        sight = step.shown(answer)
+        result = step.shown(answer)
         delay = step.after + (answer.took if answer else 0.0)
-        patience = request.read_timeout
-        if patience is not None and waited + delay > patience:
-            return max(patience - waited, 0.0), Lost("ReadTimeout", f"no reply within {patience:g} s")
-        return delay, sight
+        read_timeout = request.read_timeout
+        if read_timeout is not None and waited + delay > read_timeout:
+            return max(read_timeout - waited, 0.0), ConnectionLost(
+                "ReadTimeout", f"no reply within {read_timeout:g} s"
+            )
+        return delay, result
 
-    def _noting(self, number: int, passage: Passage | None = None) -> Callable[[Reply | str], None]:
-        def note(sight: Reply | str) -> None:
+    def _noting(self, number: int, call: RemoteCall | None = None) -> Callable[[Reply | str], None]:
+        def note(result: Reply | str) -> None:
             if self._log[number - 1].seen is not None:
                 return  # the test failed on the way, and that is what the client saw
-            self._log.seen(number, sight, self._clock.elapsed)
-            if passage and sight == "cancelled":
-                passage.abandoned()
+            self._log.seen(number, result, self._clock.elapsed)
+            if call and result == "cancelled":
+                call.cancelled()
 
         return note
 
@@ -195,9 +197,9 @@ class Progress:
         self._submitted: set[str] = set()
         self._completed: set[str] = set()
 
-    def allows(self, endpoint: str, request: Request) -> bool:
+    def allows(self, kind: str, request: Request) -> bool:
         """Count a request; tell whether it is within the limit."""
-        body = request.json if endpoint == "batch.submit" else None
+        body = request.json if kind == "submit" else None
         urls = body.get("urls") if isinstance(body, dict) else None
         self._without += 1
         if isinstance(urls, list):

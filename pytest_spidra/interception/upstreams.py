@@ -1,7 +1,7 @@
 """Upstreams: what stands behind the interceptor and answers what the script lets through.
 
-One `Inside` answers in this process: the fake service, with respx's router in front of it once a test asks for
-``spidra_mock.router``, or a cassette. `Outside` stands for the real one, which the client's own library asks.
+One `LocalUpstream` answers in this process: the fake service, with respx's router in front of it once a test asks for
+``spidra_mock.router``, or a cassette. `RemoteUpstream` stands for the real one, which the client's own library asks.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pytest_spidra.fake.service import Service
 
 
-class Inside(Protocol):
+class LocalUpstream(Protocol):
     """Answers requests in this process."""
 
     routable: bool
@@ -40,7 +40,7 @@ class Inside(Protocol):
         """
 
 
-class Passage(Protocol):
+class RemoteCall(Protocol):
     """One request on its way outside."""
 
     took: float
@@ -53,12 +53,12 @@ class Passage(Protocol):
             UnanswerableError: Nothing that the test can go on with.
         """
 
-    def abandoned(self) -> None:
+    def cancelled(self) -> None:
         """The client stopped waiting for it."""
 
 
 @runtime_checkable
-class Outside(Protocol):
+class RemoteUpstream(Protocol):
     """Stands for a service elsewhere; the client's own library sends the requests there."""
 
     routable: bool
@@ -66,7 +66,7 @@ class Outside(Protocol):
     def knows(self, request: Request) -> bool:
         """Whether the request may go there."""
 
-    def leave(self, request: Request, clock: Clock) -> Passage:
+    def leave(self, request: Request, clock: Clock) -> RemoteCall:
         """Let a request go."""
 
 

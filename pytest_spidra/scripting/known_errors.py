@@ -22,7 +22,7 @@ def service_busy(retry_after: float | None = 60, *, header: bool = True, process
     """
     more = {} if retry_after is None else {"retry_after": retry_after}
     headers = retry_after_header("service_busy", retry_after)
-    reply = error_replies.refusal(
+    reply = error_replies.error_reply(
         503, error_replies.SERVICE_BUSY, "SERVICE_BUSY", headers=headers if header else None, **more
     )
     label = label_of("service_busy", f"retry_after={retry_after}", processed=processed or None)
@@ -34,7 +34,7 @@ def queue_unavailable() -> Step:
     return Step(
         "queue_unavailable()",
         processed=False,
-        reply=error_replies.refusal(503, error_replies.QUEUE_DOWN, "QUEUE_UNAVAILABLE"),
+        reply=error_replies.error_reply(503, error_replies.QUEUE_DOWN, "QUEUE_UNAVAILABLE"),
     )
 
 

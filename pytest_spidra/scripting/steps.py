@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from pytest_spidra.traffic import error_replies
-from pytest_spidra.traffic.pending import Lost
+from pytest_spidra.traffic.pending import ConnectionLost
 from pytest_spidra.traffic.reply import Reply
 
 if TYPE_CHECKING:
@@ -67,11 +67,11 @@ class Step:
     def __repr__(self) -> str:
         return self.label
 
-    def shown(self, answer: Reply | None) -> Reply | Lost:
+    def shown(self, answer: Reply | None) -> Reply | ConnectionLost:
         """Return what the client sees when the service's own reply is `answer` (None: it was not asked)."""
         reply = self.reply or answer
         if self.error or reply is None:
-            return Lost(self.error or "ConnectError", self.message)
+            return ConnectionLost(self.error or "ConnectError", self.message)
         if self.body == "whole":
             return reply
         cut = len(reply.content) // 2 if self.body == "truncated" else 0
@@ -148,7 +148,7 @@ def http_error(
         raise ValueError(msg)
     more = {} if errors is None else {"errors": list(errors)}
     sent = {**retry_after_header("http_error", retry_after), **_lower(headers)}
-    reply = error_replies.refusal(status, message, code, headers=sent, **more)
+    reply = error_replies.error_reply(status, message, code, headers=sent, **more)
     label = label_of(
         "http_error",
         status,

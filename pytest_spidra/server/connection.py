@@ -18,8 +18,8 @@ from urllib.parse import unquote
 
 import h11
 
-from pytest_spidra.traffic.error_replies import refusal
-from pytest_spidra.traffic.pending import Door, Flight, Lost
+from pytest_spidra.traffic.error_replies import error_reply
+from pytest_spidra.traffic.pending import ConnectionLost, PendingRequest, RequestHandler
 from pytest_spidra.traffic.request import Request
 
 if TYPE_CHECKING:
@@ -65,10 +65,10 @@ class HungUpError(Exception):
 class Connection:
     """One connection: one request after the other."""
 
-    def __init__(self, listener: Listener, connection: socket.socket, door: Door) -> None:
+    def __init__(self, listener: Listener, connection: socket.socket, handler: RequestHandler) -> None:
         self._listener = listener
         self._socket = connection
-        self._door = door
+        self._handler = handler
         self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=LARGEST_HEAD)
         self._begun = False  # whether a part of a request has come
         self._bodiless = False  # whether the request wants a reply without a body
@@ -102,13 +102,13 @@ class Connection:
         self._bodiless = event.method == b"HEAD"
         request = self._read(event)
         if request is None:
-            message = f"There is nothing here. The API lives below {self._door.prefix or '/'}."
-            self._send_reply(refusal(404, message))
+            message = f"There is nothing here. The API lives below {self._handler.prefix or '/'}."
+            self._send_reply(error_reply(404, message))
         else:
-            sight = self._sight(request)
-            if sight is None:
+            result = self._result(request)
+            if result is None:
                 return False
-            self._send_reply(sight)
+            self._send_reply(result)
         if self._http.our_state is h11.DONE and self._http.their_state is h11.DONE:
             return True
         self._part()
@@ -132,11 +132,11 @@ class Connection:
                 return event
             if self._http.they_are_waiting_for_100_continue:
                 self._send(self._http.send(h11.InformationalResponse(status_code=100, headers=[])))
-            data = self._receive(self._listener.patience if self._begun else None)
+            data = self._receive(self._listener.idle_timeout if self._begun else None)
             if data is None:
                 if not self._begun:
                     continue
-                msg = f"Nothing came for {self._listener.patience:g} seconds in the middle of a request."
+                msg = f"Nothing came for {self._listener.idle_timeout:g} seconds in the middle of a request."
                 raise RefusedError(408, msg)
             self._begun = True
             self._http.receive_data(data)
@@ -161,7 +161,7 @@ class Connection:
             if len(content) > LARGEST_BODY:
                 raise RefusedError(413, f"The body is longer than {LARGEST_BODY} bytes.")
         path, _, query = _origin_form(head.target.decode("latin-1")).partition("?")
-        path, prefix = unquote(path), self._door.prefix
+        path, prefix = unquote(path), self._handler.prefix
         if path != prefix and not path.startswith(f"{prefix}/"):
             return None
         return Request(
@@ -174,33 +174,33 @@ class Connection:
 
     # -- the answer ------------------------------------------------------------------------------------
 
-    def _sight(self, request: Request) -> Reply | None:
+    def _result(self, request: Request) -> Reply | None:
         """Return the reply that the client is to see; None when the connection is over without one."""
         try:
-            flight = self._door.send(request)
+            pending = self._handler.send(request)
         except RecursionError as error:
             raise RefusedError(400, "The body is nested too deeply.") from error
         try:
-            stays = self._wait(flight)
+            stays = self._wait(pending)
         except BaseException:
-            flight.abandon()
+            pending.cancel()
             raise
         if not stays:
-            flight.abandon()
+            pending.cancel()
             return None
-        sight = flight.land()
-        if isinstance(sight, Lost):
-            if sight.error in RESET:
+        result = pending.finish()
+        if isinstance(result, ConnectionLost):
+            if result.error in RESET:
                 self._reset_at_the_end()
             return None
-        return sight
+        return result
 
-    def _wait(self, flight: Flight) -> bool:
+    def _wait(self, pending: PendingRequest) -> bool:
         """Wait as long as the reply takes; tell whether the client is still there.
 
         A client that has closed its half of the connection has hung up: on the wire it looks the same.
         """
-        due = time.perf_counter() + flight.delay  # never virtual, whatever the test does to the time
+        due = time.perf_counter() + pending.delay  # never virtual, whatever the test does to the time
         early = 0
         while (left := due - time.perf_counter()) > 0:
             data = self._receive(left)
@@ -234,15 +234,15 @@ class Connection:
     def _refuse(self, refused: RefusedError) -> None:
         """Tell the client what is wrong, if it can still be told, and let it read that."""
         if self._http.our_state in {h11.IDLE, h11.SEND_RESPONSE}:
-            self._send_reply(refusal(refused.status, refused.message), ("connection", "close"))
+            self._send_reply(error_reply(refused.status, refused.message), ("connection", "close"))
             self._part()
 
     # -- the socket ------------------------------------------------------------------------------------
 
-    def _receive(self, patience: float | None) -> bytes | None:
-        """Return what came, empty at the end, None when nothing came for `patience` seconds."""
+    def _receive(self, idle_timeout: float | None) -> bytes | None:
+        """Return what came, empty at the end, None when nothing came for `idle_timeout` seconds."""
         try:
-            self._socket.settimeout(LONGEST_WAIT if patience is None else min(patience, LONGEST_WAIT))
+            self._socket.settimeout(LONGEST_WAIT if idle_timeout is None else min(idle_timeout, LONGEST_WAIT))
             return self._socket.recv(CHUNK)
         except TimeoutError:
             return None
@@ -251,7 +251,7 @@ class Connection:
 
     def _send(self, data: bytes | None) -> None:
         try:
-            self._socket.settimeout(self._listener.patience)
+            self._socket.settimeout(self._listener.idle_timeout)
             self._socket.sendall(data or b"")
         except OSError as error:
             raise HungUpError from error

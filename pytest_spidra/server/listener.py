@@ -1,6 +1,6 @@
 """A real HTTP/1.1 server on a port, for clients in other processes and other languages.
 
-What comes in over a socket is brought to the same door as the requests of httpx, so scripts, log and rules are
+What comes in over a socket is handed to the same handler as the requests of httpx, so scripts, log and rules are
 the same.
 """
 
@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING
 from pytest_spidra.server.connection import Connection
 
 if TYPE_CHECKING:
-    from pytest_spidra.traffic.pending import Door
+    from pytest_spidra.traffic.pending import RequestHandler
 
 BACKLOG = 1024
-PATIENCE = 30.0  # seconds without a byte in the middle of a request, or with a reply that nobody reads
+IDLE_TIMEOUT = 30.0  # seconds without a byte in the middle of a request, or with a reply that nobody reads
 END = 10.0  # seconds that work under way is given when the server stops
 
 
@@ -42,7 +42,7 @@ class Listener:
         OverflowError: No port has that number.
     """
 
-    def __init__(self, host: str = "127.0.0.1", port: int = 0, *, patience: float = PATIENCE) -> None:
+    def __init__(self, host: str = "127.0.0.1", port: int = 0, *, idle_timeout: float = IDLE_TIMEOUT) -> None:
         if not 0 <= port <= 65535:  # some of the functions below would take another
             msg = f"{port} is no port: they go from 0 to 65535"
             raise OverflowError(msg)
@@ -50,29 +50,32 @@ class Listener:
         self._socket = socket.create_server((address[0], port), family=family, backlog=BACKLOG)
         self.host = host
         self.port: int = self._socket.getsockname()[1]
-        self.patience = patience
+        self.idle_timeout = idle_timeout
         self.errors: list[BaseException] = []
         """What went wrong while requests were handled: faults of scripts or of ours, never of clients."""
         self._lock = threading.Lock()
         self._open: set[socket.socket] = set()
         self._threads: list[threading.Thread] = []
-        self._doorman: threading.Thread | None = None
+        self._acceptor: threading.Thread | None = None
         self._stopped = False
 
-    def start(self, door: Door) -> None:
-        """Bring requests to a door that answers in this process.
+    def start(self, handler: RequestHandler) -> None:
+        """Hand requests to a handler that answers in this process.
 
         Raises:
             RuntimeError: It was started or stopped before.
         """
-        if self._doorman is not None or self._stopped:
+        if self._acceptor is not None or self._stopped:
             msg = "a listener is started once"
             raise RuntimeError(msg)
         self._wake, woken = socket.socketpair()
-        self._doorman = threading.Thread(
-            target=self._let_in, args=(door, woken), name=f"pytest-spidra port {self.port}", daemon=True
+        self._acceptor = threading.Thread(
+            target=self._accept_connections,
+            args=(handler, woken),
+            name=f"pytest-spidra port {self.port}",
+            daemon=True,
         )
-        self._doorman.start()
+        self._acceptor.start()
 
     def stop(self) -> None:
         """Hang up on everybody. When it returns, every thread and every socket is gone. Harmless if repeated.
@@ -86,9 +89,9 @@ class Listener:
             for connection in self._open:
                 with contextlib.suppress(OSError):  # the client hung up first
                     connection.shutdown(socket.SHUT_RDWR)
-        if self._doorman is not None:
+        if self._acceptor is not None:
             self._wake.close()  # whoever waits at the other end reads its end
-            self._doorman.join()
+            self._acceptor.join()
         self._socket.close()
         until = time.perf_counter() + END
         for thread in self._threads:
@@ -98,7 +101,7 @@ class Listener:
             if thread.is_alive():
                 self.errors.append(RuntimeError("a request was still being handled when the server stopped"))
 
-    def _let_in(self, door: Door, woken: socket.socket) -> None:
+    def _accept_connections(self, handler: RequestHandler, woken: socket.socket) -> None:
         """Give a thread to everybody who connects, until the server stops."""
         self._socket.settimeout(0)
         with woken, selectors.DefaultSelector() as selector:
@@ -116,11 +119,11 @@ class Listener:
                     with contextlib.suppress(TimeoutError):
                         woken.recv(1)
                     continue
-                self._welcome(connection, door)
+                self._serve_connection(connection, handler)
 
-    def _welcome(self, connection: socket.socket, door: Door) -> None:
+    def _serve_connection(self, connection: socket.socket, handler: RequestHandler) -> None:
         thread = threading.Thread(
-            target=Connection(self, connection, door).serve,
+            target=Connection(self, connection, handler).serve,
             name=f"pytest-spidra port {self.port} connection",
             daemon=True,
         )

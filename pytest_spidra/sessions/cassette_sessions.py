@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pytest_spidra.clock.real import Clock
-    from pytest_spidra.interception.upstreams import Inside, Outside
+    from pytest_spidra.interception.upstreams import LocalUpstream, RemoteUpstream
     from pytest_spidra.settings import Settings
     from pytest_spidra.traffic.reply import Reply
     from pytest_spidra.traffic.request import Request
@@ -83,7 +83,7 @@ class ReplaySession(Session):
 
     def __init__(self, settings: Settings, cassette: Cassette) -> None:
         self._player: Player | None = None
-        upstream: Inside
+        upstream: LocalUpstream
         tape: Tape | None = None
         try:
             path, reading = cassette.opened()
@@ -140,7 +140,7 @@ class RecordSession(Session):
     records = True
 
     def __init__(self, settings: Settings, cassette: Cassette, key: str | None) -> None:
-        upstream: Outside | Inside
+        upstream: RemoteUpstream | LocalUpstream
         self._recorder: Recorder | None = None
         try:
             path, writing = cassette.opened()
@@ -186,13 +186,13 @@ class RecordSession(Session):
     def _ask(self, request: Request) -> Reply:
         if self._recorder is None or self._attachment is None:
             raise UnanswerableError(self.refusal)
-        leg = self._recorder.leave(request, self.wiring.clock)
+        call = self._recorder.leave(request, self.wiring.clock)
         what: Reply | Exception
         try:
             what = self._attachment.fetch(request, self.settings.base_url)
         except Exception as error:  # noqa: BLE001 - not only httpx's: plugins that block sockets raise their own; each ends the recording
             what = error
-        return leg.back(what)
+        return call.back(what)
 
     def save(self) -> str | None:
         """Write the cassette; return why it was not written, or None."""

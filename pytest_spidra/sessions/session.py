@@ -77,7 +77,7 @@ class Session:
         """Leave nothing behind, whoever has put us back into httpx meanwhile."""
         self._opened.close()
         if self._attachment:
-            httpx_client.sweep()
+            httpx_client.unpatch()
 
     def _allows(self) -> bool:
         """Whether somebody may go to the real API just now."""
@@ -86,7 +86,7 @@ class Session:
     def repatch(self) -> None:
         """Stand before other patches that came after ours."""
         if self._attachment:
-            self._attachment.to_front()
+            self._attachment.repatch()
 
     def accusations(self) -> list[Accusation]:
         """Return what the rules find, up to now."""

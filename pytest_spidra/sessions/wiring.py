@@ -16,7 +16,7 @@ from pytest_spidra.scripting.scripts import Scripts
 
 if TYPE_CHECKING:
     from pytest_spidra.clock.real import Clock
-    from pytest_spidra.interception.upstreams import Inside, Outside
+    from pytest_spidra.interception.upstreams import LocalUpstream, RemoteUpstream
     from pytest_spidra.traffic.log import ExchangeLog
 
 API_KEY = "spd_mock"
@@ -57,7 +57,7 @@ class FakeWiring(Wiring, Generic[Mock]):
 
 
 def wire(
-    upstream: Inside | Outside,
+    upstream: LocalUpstream | RemoteUpstream,
     *,
     base_url: str,
     clock: Clock,

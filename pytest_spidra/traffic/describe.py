@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 def request(exchange: Exchange) -> str:
     """Return the request in short: ``retry 00000001``, ``submit 3 URLs``."""
-    word = exchange.endpoint.removeprefix("batch.")
+    word = exchange.endpoint.rpartition(".")[2]
     if word == "submit":
         urls = urls_of(exchange)
         return f"submit {len(urls)} URL{'' if len(urls) == 1 else 's'}"
@@ -26,18 +26,18 @@ def request(exchange: Exchange) -> str:
 def urls_of(exchange: Exchange) -> list[str]:
     """Return the URLs of a submit, empty for anything else."""
     body = exchange.request_json
-    urls = body.get("urls") if exchange.endpoint == "batch.submit" and isinstance(body, dict) else None
+    urls = body.get("urls") if exchange.is_submit and isinstance(body, dict) else None
     return [url for url in urls if isinstance(url, str)] if isinstance(urls, list) else []
 
 
-def sight(exchange: Exchange) -> str:
+def result(exchange: Exchange) -> str:
     """Return what the client saw: ``503 SERVICE_BUSY``, ``ReadTimeout``, ``200 running 1/3``."""
     if exchange.seen is None:
         return "no reply yet"
-    return f"{exchange.seen} {_gist(exchange.seen_json)}".rstrip()
+    return f"{exchange.seen} {_summary(exchange.seen_json)}".rstrip()
 
 
-def _gist(body: Any) -> str:
+def _summary(body: Any) -> str:
     if not isinstance(body, dict):
         return ""
     if "failedCount" in body:
@@ -56,21 +56,21 @@ def _gist(body: Any) -> str:
     return str(body.get("status") or "")
 
 
-def deed(exchange: Exchange) -> str:
+def server_side(exchange: Exchange) -> str:
     """Return what the service did when the client could not see it, and what was scripted; may be empty."""
     told = [] if exchange.scripted is None else [f"scripted {exchange.scripted}"]
     if exchange.answered is None:
         told += ["the service never saw it"]
     elif exchange.answered != exchange.seen:
-        told += [f"the service answered {exchange.answered} {_gist(exchange.answered_json)}".rstrip()]
+        told += [f"the service answered {exchange.answered} {_summary(exchange.answered_json)}".rstrip()]
     return "; ".join(told)
 
 
-def folded(exchanges: Iterable[Exchange]) -> Iterator[list[Exchange]]:
+def group_repeats(exchanges: Iterable[Exchange]) -> Iterator[list[Exchange]]:
     """Return runs of exchanges in a row that say the same."""
 
     def says(exchange: Exchange) -> tuple[Any, ...]:
         body = exchange.request_json and str(exchange.request_json)
-        return exchange.method, exchange.path, body, sight(exchange), deed(exchange)
+        return exchange.method, exchange.path, body, result(exchange), server_side(exchange)
 
     return (list(run) for _, run in groupby(exchanges, key=says))

@@ -6,17 +6,27 @@ import difflib
 import re
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Literal
 
 from pytest_spidra.traffic.suggestions import did_you_mean
+
+Kind = Literal["submit", "look", "list", "cancel", "retry"]
+"""What a request is about, whatever it is a request for: rules and the log ask for the kind, not for the name."""
 
 
 @dataclass(frozen=True)
 class Endpoint:
-    """One row: the name users write, the method, and the path below the base URL."""
+    """One row: the name users write, its kind, the method, and the path below the base URL."""
 
     name: str
+    kind: Kind
     method: str
     path: str
+
+    @property
+    def of_one_batch(self) -> bool:
+        """Whether its path names a batch."""
+        return "{batchId}" in self.path
 
     @cached_property
     def pattern(self) -> re.Pattern[str]:
@@ -28,13 +38,14 @@ class Endpoint:
 
 
 ENDPOINTS = (
-    Endpoint("batch.submit", "POST", "/batch/scrape"),
-    Endpoint("batch.get", "GET", "/batch/scrape/{batchId}"),
-    Endpoint("batch.list", "GET", "/batch/scrape"),
-    Endpoint("batch.cancel", "DELETE", "/batch/scrape/{batchId}"),
-    Endpoint("batch.retry", "POST", "/batch/scrape/{batchId}/retry"),
+    Endpoint("batch.submit", "submit", "POST", "/batch/scrape"),
+    Endpoint("batch.get", "look", "GET", "/batch/scrape/{batchId}"),
+    Endpoint("batch.list", "list", "GET", "/batch/scrape"),
+    Endpoint("batch.cancel", "cancel", "DELETE", "/batch/scrape/{batchId}"),
+    Endpoint("batch.retry", "retry", "POST", "/batch/scrape/{batchId}/retry"),
 )
-NAMES = tuple(endpoint.name for endpoint in ENDPOINTS)
+BY_NAME = {endpoint.name: endpoint for endpoint in ENDPOINTS}
+NAMES = tuple(BY_NAME)
 
 
 def match(method: str, path: str) -> tuple[Endpoint, str | None] | None:

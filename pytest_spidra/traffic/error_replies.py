@@ -47,7 +47,7 @@ MESSAGES: Mapping[int, str] = {
 }
 
 
-def refusal(
+def error_reply(
     status: int,
     message: str | None = None,
     code: str | None = None,
@@ -67,29 +67,29 @@ def refusal(
 
 def invalid(errors: Sequence[str]) -> Reply:
     """422 with one sentence for each problem of the request's body."""
-    return refusal(422, VALIDATION, errors=list(errors))
+    return error_reply(422, VALIDATION, errors=list(errors))
 
 
 def too_many_pending() -> Reply:
     """429 ``TOO_MANY_PENDING_JOBS`` (docs.spidra.io/api-reference/rate-limits)."""
-    return refusal(429, PENDING_JOBS, "TOO_MANY_PENDING_JOBS")
+    return error_reply(429, PENDING_JOBS, "TOO_MANY_PENDING_JOBS")
 
 
 def too_many_requests(headers: Mapping[str, str]) -> Reply:
     """429 without a code: the request rate limit (docs.spidra.io/api-reference/rate-limits)."""
-    return refusal(429, TOO_MANY_REQUESTS, headers=headers)
+    return error_reply(429, TOO_MANY_REQUESTS, headers=headers)
 
 
 def payment_overdue() -> Reply:
     """402 ``PAYMENT_OVERDUE``: code and status are documented, the wording is not."""
-    return refusal(402, OVERDUE, "PAYMENT_OVERDUE")
+    return error_reply(402, OVERDUE, "PAYMENT_OVERDUE")
 
 
 def no_failed_items() -> Reply:
     """400 ``NO_FAILED_ITEMS``, the answer to a retry when nothing failed (documentation of retry)."""
-    return refusal(400, NO_FAILED_ITEMS, "NO_FAILED_ITEMS")
+    return error_reply(400, NO_FAILED_ITEMS, "NO_FAILED_ITEMS")
 
 
 def already_terminal(status: str) -> Reply:
     """409 ``ALREADY_TERMINAL``, the answer to a cancel that comes too late (documentation of cancel)."""
-    return refusal(409, f"Cannot cancel a batch that is already {status}.", "ALREADY_TERMINAL")
+    return error_reply(409, f"Cannot cancel a batch that is already {status}.", "ALREADY_TERMINAL")

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from pytest_spidra.traffic.endpoints import BY_NAME
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -82,6 +84,37 @@ class Exchange:
     known: int | None = None
     sent_real: float = 0.0
     seen_real: float = 0.0
+
+    @cached_property
+    def kind(self) -> str:
+        """What the request is about: ``submit``, ``look``, ``list``, ``cancel``, ``retry``; empty for anything else."""
+        endpoint = BY_NAME.get(self.endpoint)
+        return endpoint.kind if endpoint else ""
+
+    @property
+    def is_submit(self) -> bool:
+        """Whether it submits work."""
+        return self.kind == "submit"
+
+    @property
+    def is_look(self) -> bool:
+        """Whether it looks at one batch."""
+        return self.kind == "look"
+
+    @property
+    def is_list(self) -> bool:
+        """Whether it looks at the list."""
+        return self.kind == "list"
+
+    @property
+    def is_cancel(self) -> bool:
+        """Whether it cancels a batch."""
+        return self.kind == "cancel"
+
+    @property
+    def is_retry(self) -> bool:
+        """Whether it retries what has failed in a batch."""
+        return self.kind == "retry"
 
     @cached_property
     def identity(self) -> str:

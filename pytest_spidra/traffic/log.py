@@ -75,9 +75,9 @@ class ExchangeLog(Sequence[Exchange]):
         batches: dict[str, tuple[str, list[Exchange]]] = {}
         for exchange in self:
             identity = exchange.identity
-            if exchange.endpoint == "batch.list":
+            if exchange.is_list:
                 submits.clear()
-            if exchange.endpoint == "batch.submit":
+            if exchange.is_submit:
                 attempts = submits.get(identity, [])
             else:
                 lane = exchange.path.partition("?")[0].removesuffix("/retry")
@@ -91,7 +91,7 @@ class ExchangeLog(Sequence[Exchange]):
             else:
                 attempts = [exchange]
                 found.append(attempts)
-            if exchange.endpoint == "batch.submit":
+            if exchange.is_submit:
                 submits[identity] = attempts
             else:
                 batches[lane] = (identity, attempts)
@@ -159,7 +159,7 @@ class ExchangeLog(Sequence[Exchange]):
         self._put(number, seen_at=at, seen_real=time.perf_counter(), known=len(self._exchanges), **changes)
         exchange = self._exchanges[number - 1]
         self._last_seen[exchange.batch_id] = at
-        if exchange.endpoint == "batch.submit":
+        if exchange.is_submit:
             self._last_seen[None] = at
 
     def changed(self) -> None:

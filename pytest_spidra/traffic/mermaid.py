@@ -18,7 +18,7 @@ def render(exchanges: Iterable[Exchange]) -> str:
     A request that never arrived, and a reply that never did, end in a cross.
     """
     lines = ["sequenceDiagram", "    participant C as Client", "    participant S as Spidra"]
-    for run in describe.folded(exchanges):
+    for run in describe.group_repeats(exchanges):
         first = run[0]
         if first.waited:
             lines.append(f"    Note over C: waits {round(first.waited, 2):g} s")
@@ -26,10 +26,10 @@ def render(exchanges: Iterable[Exchange]) -> str:
         asks = f"{first.number}. {_clean(describe.request(first))}{times}"  # Mermaid takes "#" for a comment
         lines.append(f"    C-{'x' if first.answered is None else '>>'}S: {asks}")
         if first.scripted:
-            lines.append(f"    Note over S: {_clean(describe.deed(first))}")
+            lines.append(f"    Note over S: {_clean(describe.server_side(first))}")
         lost = isinstance(first.seen, str)
         if not (lost and first.answered is None):
-            lines.append(f"    S--{'x' if lost else '>>'}C: {_clean(describe.sight(first))}")
+            lines.append(f"    S--{'x' if lost else '>>'}C: {_clean(describe.result(first))}")
     return "\n".join(lines) + "\n"
 
 

@@ -1,7 +1,7 @@
 """A request under way, between a client's library and whoever answers.
 
-Client adapters hand requests in at a `Door` and upstreams answer them; both speak in plain values, so neither
-needs to know the other.
+Client adapters hand requests to a `RequestHandler` and upstreams answer them; both speak in plain values, so
+neither needs to know the other.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Lost:
+class ConnectionLost:
     """A broken connection as the client sees it.
 
     Args:
@@ -38,65 +38,65 @@ class UnanswerableError(Exception):
     """An upstream has no answer, and nothing may be taken for one: the test has failed."""
 
 
-Outlook = tuple[float, Reply | Lost]
+Resolution = tuple[float, Reply | ConnectionLost]
 
 
-class Flight:
-    """A request under way.
+class PendingRequest:
+    """A request that was handed in and whose result the client has not seen yet.
 
-    What the client is to see is decided already, unless the flight goes `outward`: then the adapter sends the
-    request itself, in its library's own way, and says with `came` what came of it. It waits `delay` seconds on
-    the client's side, and lands.
+    The result is known already, unless the request is to pass through: then the adapter sends it itself, in its
+    library's own way, and says with `set_result` what came of it. The adapter waits `delay` seconds on the client's
+    side, and takes the result with `finish`.
 
     Args:
         note: Called with what the client saw in the end: a reply, an error's name or ``"cancelled"``.
 
-        outlook: The delay in seconds, and what the client is to see; None when nobody inside answers.
+        resolution: The delay in seconds, and what the client is to see; None when the request passes through.
 
-        came: For a flight outward: turns what came of the request into its outlook.
+        set_result: For a request that passes through: turns what came of it into its resolution.
     """
 
     def __init__(
         self,
         note: Callable[[Reply | str], None],
-        outlook: Outlook | None = None,
-        came: Callable[[Reply | Exception], Outlook] | None = None,
+        resolution: Resolution | None = None,
+        set_result: Callable[[Reply | Exception], Resolution] | None = None,
     ) -> None:
         self._note = note
-        self._outlook = outlook
-        self._came = came
+        self._resolution = resolution
+        self._set_result = set_result
 
     @property
-    def outward(self) -> bool:
+    def passthrough(self) -> bool:
         """Whether the adapter has to send the request itself."""
-        return self._came is not None
+        return self._set_result is not None
 
-    def came(self, what: Reply | Exception) -> None:
-        """Say what came of a request that went outward: a reply, or the library's error."""
+    def set_result(self, what: Reply | Exception) -> None:
+        """Say what came of a request that passed through: a reply, or the library's error."""
         __tracebackhide__ = True
-        if self._came is not None:
-            self._outlook = self._came(what)
+        if self._set_result is not None:
+            self._resolution = self._set_result(what)
 
     @property
     def delay(self) -> float:
         """Seconds that the client waits before it sees anything."""
-        return self._outlook[0] if self._outlook else 0.0
+        return self._resolution[0] if self._resolution else 0.0
 
-    def land(self) -> Reply | Lost:
+    def finish(self) -> Reply | ConnectionLost:
         """Return what the client is to see now: a reply, or a broken connection."""
-        if self._outlook is None:
-            msg = "a flight that goes outward lands after `came`"
+        if self._resolution is None:
+            msg = "a request that passes through is finished after `set_result`"
             raise RuntimeError(msg)
-        _, sight = self._outlook
-        self._note(sight.error if isinstance(sight, Lost) else sight)
-        return sight
+        _, result = self._resolution
+        self._note(result.error if isinstance(result, ConnectionLost) else result)
+        return result
 
-    def abandon(self) -> None:
+    def cancel(self) -> None:
         """The client stopped waiting."""
         self._note("cancelled")
 
 
-class Door(Protocol):
+class RequestHandler(Protocol):
     """Where client adapters hand requests in."""
 
     @property
@@ -106,5 +106,5 @@ class Door(Protocol):
     def takes(self, scheme: str, host: str, port: int | None, path: str) -> bool:
         """Whether a request to this address belongs here."""
 
-    def send(self, request: Request) -> Flight:
-        """Let a request take off."""
+    def send(self, request: Request) -> PendingRequest:
+        """Take a request from an adapter."""

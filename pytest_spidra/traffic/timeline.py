@@ -32,7 +32,7 @@ def render(exchanges: Iterable[Exchange], guilty: Collection[int] = (), most: in
         most: Of more entries than this, the first and the last are shown.
     """
     asked: dict[str, float] = {}
-    parts = (part for run in describe.folded(exchanges) for part in _parted(run, guilty))
+    parts = (part for run in describe.group_repeats(exchanges) for part in _parted(run, guilty))
     entries = [_entry(part, asked, guilty) for part in parts]
     if len(entries) > most:
         half = most // 2
@@ -73,12 +73,12 @@ def _entry(run: list[Exchange], asked: dict[str, float], guilty: Collection[int]
     for exchange in run:
         if exchange.asked_wait and exchange.seen_at is not None:
             asked[exchange.identity] = exchange.seen_at + min(exchange.asked_wait, 30.0)
-    asks, sight = describe.request(first), describe.sight(first)
-    lines = [f"{mark}{number:>8} {first.sent_at:>8.2f} {wait:>7} {by:<5} {asks:<15} {sight}"]
-    if deed := describe.deed(first):
+    asks, result = describe.request(first), describe.result(first)
+    lines = [f"{mark}{number:>8} {first.sent_at:>8.2f} {wait:>7} {by:<5} {asks:<15} {result}"]
+    if server_side := describe.server_side(first):
         lines.append(
             textwrap.fill(
-                deed, WIDTH, initial_indent=INDENT, subsequent_indent=INDENT, break_on_hyphens=False
+                server_side, WIDTH, initial_indent=INDENT, subsequent_indent=INDENT, break_on_hyphens=False
             )
         )
     return "\n".join(lines)

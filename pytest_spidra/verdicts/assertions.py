@@ -13,7 +13,7 @@ from pytest_spidra.traffic.batches import Batch, id_of
 from pytest_spidra.traffic.endpoints import check_name
 from pytest_spidra.traffic.statuses import TERMINAL, UNFINISHED
 from pytest_spidra.verdicts.messages import assertion_message, rules_report
-from pytest_spidra.verdicts.rules.evidence import LONGEST_WAIT, permanent
+from pytest_spidra.verdicts.rules.evidence import LONGEST_WAIT, accepted, permanent
 from pytest_spidra.verdicts.rules.judge import judge
 
 if TYPE_CHECKING:
@@ -187,7 +187,7 @@ class Assertions:
             for exchange in call.exchanges[:-1]:
                 if permanent(exchange):
                     self._fail(
-                        f"{describe.request(exchange)} was sent again after {describe.sight(exchange)} "
+                        f"{describe.request(exchange)} was sent again after {describe.result(exchange)} "
                         f"(#{exchange.number}).",
                         "The answer to the same request will be the same: the loop wastes its rounds, or never ends.",
                         call.exchanges,
@@ -207,17 +207,17 @@ class Assertions:
         """
         __tracebackhide__ = True
         wanted = None if urls is None else sorted(urls)
-        accepted = [
+        taken = [
             exchange
-            for exchange in self._accepted("batch.submit")
+            for exchange in self._accepted_submits()
             if wanted is None or sorted(describe.urls_of(exchange)) == wanted
         ]
-        if len(accepted) != 1:
+        if len(taken) != 1:
             what = "a batch" if wanted is None else f"a batch of these {len(wanted)} URLs"
             self._fail(
-                f"The service was to accept {what} once, and accepted {len(accepted)}.",
+                f"The service was to accept {what} once, and accepted {len(taken)}.",
                 "Every accepted submit is scraped and billed, also one whose reply the client never saw.",
-                accepted,
+                taken,
                 "To fix it, look for the batch in GET /batch/scrape before a submit is sent again. To allow "
                 "several, count them: spidra_mock.exchanges.calls('batch.submit').",
             )
@@ -234,14 +234,12 @@ class Assertions:
             AssertionError: It accepted more or fewer.
         """
         __tracebackhide__ = True
-        sent = self._of(batch, "batch.retry")
-        accepted = [exchange for exchange in sent if _took(exchange)]
-        if len(accepted) != times:
-            refused = (
-                f" ({len(sent) - len(accepted)} more were not accepted)" if len(sent) > len(accepted) else ""
-            )
+        sent = self._retries(batch)
+        taken = [exchange for exchange in sent if accepted(exchange)]
+        if len(taken) != times:
+            refused = f" ({len(sent) - len(taken)} more were not accepted)" if len(sent) > len(taken) else ""
             self._fail(
-                f"Batch {id_of(batch)} was to be retried {_times(times, 'time')}, and was {len(accepted)}{refused}.",
+                f"Batch {id_of(batch)} was to be retried {_times(times, 'time')}, and was {len(taken)}{refused}.",
                 "Too few retries lose pages that would have healed; each one too many reserves credits again.",
                 sent,
                 "To fix it, correct the client's rounds (N rounds are N-1 retries), or the number here.",
@@ -257,7 +255,7 @@ class Assertions:
             AssertionError: One was.
         """
         __tracebackhide__ = True
-        if sent := self._of(batch, "batch.retry"):
+        if sent := self._retries(batch):
             self._fail(
                 f"Batch {id_of(batch)} was not to be retried, and {_times(len(sent), 'retry', 'retries')} "
                 f"{'was' if len(sent) == 1 else 'were'} sent.",
@@ -276,11 +274,11 @@ class Assertions:
             AssertionError: A URL of the batch was submitted again, or no retry was accepted.
         """
         __tracebackhide__ = True
-        retries = [exchange for exchange in self._of(batch, "batch.retry") if _took(exchange)]
+        retries = [exchange for exchange in self._retries(batch) if accepted(exchange)]
         first, urls = self._contents(batch)
         again = [
             exchange
-            for exchange in self._accepted("batch.submit")
+            for exchange in self._accepted_submits()
             if exchange.number > first
             and exchange.batch_id != id_of(batch)
             and urls & set(describe.urls_of(exchange))
@@ -290,7 +288,7 @@ class Assertions:
             self._fail(
                 f"Only the failed items of batch {id_of(batch)} were to be scraped again, and {what}.",
                 "POST …/retry scrapes and bills just the failed items; a new batch pays for every URL in it.",
-                again or self._of(batch, "batch.retry"),
+                again or self._retries(batch),
                 "To fix it, send POST /batch/scrape/{batchId}/retry and poll the same id.",
             )
 
@@ -308,9 +306,9 @@ class Assertions:
         about = [exchange for exchange in self.exchanges if exchange.batch_id == id_of(batch)]
         for exchange in about:
             body = exchange.seen_json
-            if exchange.endpoint == "batch.retry" and _took(exchange):
+            if exchange.is_retry and accepted(exchange):
                 shown = "queued for a retry"
-            elif exchange.endpoint == "batch.get" and not exchange.failed and isinstance(body, dict):
+            elif exchange.is_look and not exchange.failed and isinstance(body, dict):
                 shown = str(body.get("status"))
         if shown not in TERMINAL:
             found = "the client never looked at it" if shown is None else f"the client saw it last {shown}"
@@ -338,9 +336,9 @@ class Assertions:
         gaps: list[tuple[float, Exchange]] = []
         last: Exchange | None = None
         for exchange in (one for one in self.exchanges if one.batch_id == id_of(batch)):
-            if exchange.endpoint == "batch.get" and last and last.seen_at is not None:
+            if exchange.is_look and last and last.seen_at is not None:
                 gaps.append((round(exchange.sent_at - last.seen_at, 6), exchange))
-            body = exchange.seen_json if exchange.endpoint == "batch.get" and not exchange.failed else None
+            body = exchange.seen_json if exchange.is_look and not exchange.failed else None
             running = isinstance(body, dict) and body.get("status") in UNFINISHED
             last = exchange if running else None
         bounds = f"at least {at_least:g} s" + ("" if at_most is None else f" and at most {at_most:g} s")
@@ -385,12 +383,12 @@ class Assertions:
             )
         return calls
 
-    def _accepted(self, endpoint: str) -> list[Exchange]:
-        return [exchange for exchange in self.exchanges if exchange.endpoint == endpoint and _took(exchange)]
+    def _accepted_submits(self) -> list[Exchange]:
+        return [exchange for exchange in self.exchanges if exchange.is_submit and accepted(exchange)]
 
-    def _of(self, batch: Batch | str, endpoint: str) -> list[Exchange]:
+    def _retries(self, batch: Batch | str) -> list[Exchange]:
         batch_id = id_of(batch)
-        return [one for one in self.exchanges if one.endpoint == endpoint and one.batch_id == batch_id]
+        return [one for one in self.exchanges if one.is_retry and one.batch_id == batch_id]
 
     def _contents(self, batch: Batch | str) -> tuple[int, set[str]]:
         """Return from which exchange on a batch is known, and its URLs as far as the log shows them."""
@@ -399,10 +397,10 @@ class Assertions:
         for exchange in self.exchanges:
             if exchange.batch_id != batch_id:
                 continue
-            if exchange.endpoint == "batch.submit":
+            if exchange.is_submit:
                 first = exchange.number
                 urls |= set(describe.urls_of(exchange))
-            elif exchange.endpoint == "batch.get" and isinstance(exchange.answered_json, dict):
+            elif exchange.is_look and isinstance(exchange.answered_json, dict):
                 urls |= {str(item.get("url")) for item in exchange.answered_json.get("items") or ()}
         return first, urls
 
@@ -410,10 +408,6 @@ class Assertions:
         __tracebackhide__ = True
         numbers = {exchange.number for exchange in guilty}
         raise AssertionError(assertion_message(claim, why, self.exchanges, numbers, *ways_out))
-
-
-def _took(exchange: Exchange) -> bool:
-    return exchange.answered is not None and exchange.answered < 300
 
 
 def _times(count: int, one: str, many: str | None = None) -> str:
@@ -425,7 +419,7 @@ def _seconds(waits: Sequence[float]) -> str:
 
 
 def _outcomes(call: Call) -> str:
-    return ", ".join(describe.sight(exchange) for exchange in call.exchanges)
+    return ", ".join(describe.result(exchange) for exchange in call.exchanges)
 
 
 def _alike(waits: Sequence[float], wanted: Sequence[float], jitter: float) -> bool:

@@ -927,10 +927,10 @@ def test_a_key_is_found_by_its_line():
         '"a %s\\\n   \\%s b"',
     ],
 )
-def test_a_key_broken_over_lines_by_yaml_is_found(folded):
+def test_a_key_broken_over_lines_by_yaml_is_found(group_repeats):
     half = len(KEY) // 2
-    text = f"a: 1\nb:\n  - {folded % (KEY[:half], KEY[half:])}\nc: 2\n".replace('"a ', '"é ')
-    if folded == '"a %s\\\n   \\%s b"':
+    text = f"a: 1\nb:\n  - {group_repeats % (KEY[:half], KEY[half:])}\nc: 2\n".replace('"a ', '"é ')
+    if group_repeats == '"a %s\\\n   \\%s b"':
         text = text.replace(f"\\{KEY[half]}", f"\\x{ord(KEY[half]):02x}")
     found = find_keys(text, [KEY])
     assert [finding.where for finding in found] == ["line 3"]

@@ -62,10 +62,16 @@ LIST = Request("GET", "/batch/scrape")
 def player_of(deeds, *, timed=True, reading=FORMAT):
     """Return a player of deeds in the order in which they were sent; each reply is the deed's place."""
     interactions = []
-    for place, deed in enumerate(deeds):
-        known = sum(other.sent < deed.seen for other in deeds)
-        times = Times(deed.sent, deed.seen - deed.sent, known, "2026-11-20T00:00:00Z", deed.beside)
-        stored, clean = reading.asked(deed.request, BASE_URL, [])
+    for place, server_side in enumerate(deeds):
+        known = sum(other.sent < server_side.seen for other in deeds)
+        times = Times(
+            server_side.sent,
+            server_side.seen - server_side.sent,
+            known,
+            "2026-11-20T00:00:00Z",
+            server_side.beside,
+        )
+        stored, clean = reading.asked(server_side.request, BASE_URL, [])
         reply = Reply.of(200, place)
         interactions.append(Interaction(place + 1, stored, clean, reply, times if timed else None))
     return Player(Tape("tape", interactions), reading, base_url=BASE_URL, keys=[], again="…", paced=True)
@@ -110,9 +116,10 @@ def recordings(draw):
     )
     moment = {one: place for place, one in enumerate(order)}
     deeds = [
-        replace(deed, sent=moment[2 * place], seen=moment[2 * place + 1]) for place, deed in enumerate(deeds)
+        replace(server_side, sent=moment[2 * place], seen=moment[2 * place + 1])
+        for place, server_side in enumerate(deeds)
     ]
-    return sorted(deeds, key=lambda deed: deed.sent)
+    return sorted(deeds, key=lambda server_side: server_side.sent)
 
 
 def allowed(deeds, left, request):

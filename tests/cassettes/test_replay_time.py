@@ -263,11 +263,11 @@ def test_a_scripted_delay_and_the_real_one_are_one_wait(inner, notes, pytester, 
     inner(source, base_url).assert_outcomes(passed=4)
     recorded, replayed = notes["record"], notes["replay"]
     assert recorded == replayed
-    for name, (sight, answered, took) in replayed.items():
+    for name, (result, answered, took) in replayed.items():
         assert answered == 202
-        assert sight == (seen if name.startswith("slower") else 202)
+        assert result == (seen if name.startswith("slower") else 202)
         expected = 0.3 + scripted * name.startswith("slower")
-        assert took == pytest.approx(timeout if sight == "ReadTimeout" else expected, abs=0.2)
+        assert took == pytest.approx(timeout if result == "ReadTimeout" else expected, abs=0.2)
 
 
 @pytest.mark.slow
@@ -280,4 +280,4 @@ def test_a_reply_that_came_in_pieces_comes_in_time_again(inner, notes, pytester)
         )
     inner(source, base_url, "-k", "test_slow and not slower").assert_outcomes(passed=2)
     assert notes["record"].keys() == {"slow plain", "slow plain_async"}
-    assert [sight for sight, *_ in notes["replay"].values()] == [202, 202]
+    assert [result for result, *_ in notes["replay"].values()] == [202, 202]

@@ -7,7 +7,7 @@ from fake_client import NOW
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pytest_spidra.fake.account import Account, Book, Quota, RateLimit
+from pytest_spidra.fake.account import Account, CreditAccounting, Quota, RateLimit
 from pytest_spidra.traffic.reply import Reply
 
 SECOND = 1_000_000
@@ -156,7 +156,7 @@ def test_a_rate_limit_takes_this(limit):
 @given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 9)), max_size=8))
 def test_no_credit_is_lost(attempts):
     """Whatever was reserved ends as charged or refunded; the account has paid what was charged."""
-    book = Book(Account(credits=100))
+    book = CreditAccounting(Account(credits=100))
     for held, _ in attempts:
         book.reserve(held)
     reserved = sum(held for held, _ in attempts)

@@ -182,7 +182,7 @@ def test_what_is_no_endpoint_is_404_with_an_error_body(client, method, path):
             {"message": "Too many requests, please try again later."},
         ),
         (
-            error_replies.refusal(503, code="SERVICE_BUSY", retry_after=60),
+            error_replies.error_reply(503, code="SERVICE_BUSY", retry_after=60),
             503,
             {
                 "message": "The scraping service is currently at capacity. Please retry in a few minutes.",
@@ -191,7 +191,7 @@ def test_what_is_no_endpoint_is_404_with_an_error_body(client, method, path):
             },
         ),
         (error_replies.invalid(["One."]), 422, {"message": "Request validation failed.", "errors": ["One."]}),
-        (error_replies.refusal(401), 401, {"message": "Invalid token or API key"}),
+        (error_replies.error_reply(401), 401, {"message": "Invalid token or API key"}),
     ],
     ids=lambda value: value.json.get("code") if isinstance(value, Reply) else None,
 )

@@ -14,7 +14,7 @@ from wire import connected, replies, request, rest, said, statuses, submit
 from pytest_spidra import gateway_error, http_error, ok, reply_lost, request_lost
 from pytest_spidra.server import connection as sockets
 from pytest_spidra.sessions.server import Server
-from pytest_spidra.traffic.pending import Flight
+from pytest_spidra.traffic.pending import PendingRequest
 from pytest_spidra.traffic.reply import Reply
 
 
@@ -188,7 +188,7 @@ class FailsDoor:
         if request.path == "/send":
             pytest.fail("within send")
 
-        class Delayed(Flight):
+        class Delayed(PendingRequest):
             @property
             def delay(self):
                 return pytest.fail("within delay")
@@ -200,15 +200,15 @@ class FailsDoor:
 
 
 def test_a_failure_of_pytest_is_kept_too():
-    listener, door = sockets.Listener(), FailsDoor()
-    listener.start(door)
+    listener, handler = sockets.Listener(), FailsDoor()
+    listener.start(handler)
     for path in ("/send", "/delay"):
         with socket.create_connection(("127.0.0.1", listener.port), timeout=10) as connection:
             connection.sendall(request(f"GET {path} HTTP/1.1"))
             assert rest(connection) == b""
     listener.stop()
     assert [str(error) for error in listener.errors] == ["within send", "within delay"]
-    assert door.seen == ["cancelled"]
+    assert handler.seen == ["cancelled"]
 
 
 def test_a_script_s_own_function_may_stop_the_server():

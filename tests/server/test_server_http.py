@@ -27,7 +27,7 @@ from pytest_spidra.fixtures.mock import SpidraServer
 from pytest_spidra.server.connection import LARGEST_BODY, LARGEST_HEAD
 from pytest_spidra.server.listener import Listener
 from pytest_spidra.sessions.server import Server
-from pytest_spidra.traffic.pending import Flight
+from pytest_spidra.traffic.pending import PendingRequest
 from pytest_spidra.traffic.reply import Reply
 from pytest_spidra.verdicts.rules.judge import judge
 
@@ -207,15 +207,15 @@ def test_a_request_arrives_as_httpx_would_bring_it(server, http):
     """Path decoded, query as it was sent, header names in lower case, the last of repeated headers."""
     taken = []
 
-    class Door:
+    class RequestHandler:
         prefix = "/api"
 
         def send(self, request):
             taken.append(request)
-            return Flight(lambda sight: None, (0.0, Reply.of(200, {})))
+            return PendingRequest(lambda result: None, (0.0, Reply.of(200, {})))
 
     listener = Listener()
-    listener.start(Door())
+    listener.start(RequestHandler())
     try:
         with socket.create_connection(("127.0.0.1", listener.port), timeout=10) as connection:
             target = "/api/b%C3%A4%2Fc%zz%ff?page=%32&q=a+b?c"
@@ -391,14 +391,14 @@ def test_who_says_nothing_may_stay():
 def test_a_client_that_does_not_read_is_given_up():
     """It would keep its thread for ever."""
 
-    class Door:
+    class RequestHandler:
         prefix = ""
 
         def send(self, request):
-            return Flight(lambda sight: None, (0.0, Reply(200, b"x" * 30_000_000)))
+            return PendingRequest(lambda result: None, (0.0, Reply(200, b"x" * 30_000_000)))
 
     listener = Listener(patience=0.2)
-    listener.start(Door())
+    listener.start(RequestHandler())
     with socket.create_connection(("127.0.0.1", listener.port), timeout=10) as connection:
         connection.sendall(request("GET / HTTP/1.1"))
         deadline = time.monotonic() + 5

@@ -71,14 +71,14 @@ class PermanentErrorResent(Rule):
         same = exchange.identity, keys_of(exchange)
         first = self._refused.get(same) or self._invalid.get(same)
         if first and bisect_left(self.changes, first.number) == bisect_left(self.changes, exchange.number):
-            claim = f"{describe.request(exchange)} was sent again (#{exchange.number}) after {describe.sight(first)} (#{first.number})."
+            claim = f"{describe.request(exchange)} was sent again (#{exchange.number}) after {describe.result(first)} (#{first.number})."
             self.accuse(exchange.identity, claim, first, exchange)
 
     def seen(self, exchange: Exchange) -> None:
         if permanent(exchange):
             # Of a submit that is no JSON the log does not hold enough to tell two of them apart.
-            if exchange.endpoint != "batch.submit" or exchange.request_json is not None:
-                valid = exchange.seen != 422 or exchange.endpoint != "batch.submit"
+            if not exchange.is_submit or exchange.request_json is not None:
+                valid = exchange.seen != 422 or not exchange.is_submit
                 refused = self._refused if valid else self._invalid
                 refused[exchange.identity, keys_of(exchange)] = exchange
         elif not exchange.failed:
@@ -110,7 +110,7 @@ class NoBackoff(Rule):
         if len(streak) >= RESENDS_AT_ONCE:
             claim = (
                 f"{describe.request(exchange)} was sent again without a pause, {RESENDS_AT_ONCE} times or more in a "
-                f"row, after {describe.sight(first)}."
+                f"row, after {describe.result(first)}."
             )
             self.accuse(identity, claim, *streak[-RESENDS_AT_ONCE:])
 

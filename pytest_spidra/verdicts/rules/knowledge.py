@@ -33,21 +33,21 @@ class Knowledge:
 
     def learn(self, exchange: Exchange) -> None:
         """Take in what the client has just seen."""
-        if exchange.endpoint == "batch.list":
+        if exchange.is_list:
             for job in dicts_in(field_of(exchange, "jobs")):
                 self._look(self.batches[str(job.get("uuid"))], exchange, job)
         if exchange.batch_id is None:
             return
         batch = self.batches[exchange.batch_id]
-        if exchange.endpoint == "batch.submit":
+        if exchange.is_submit:
             batch.options = options_of(exchange)
-        elif exchange.endpoint == "batch.get" and looked(exchange):
+        elif exchange.is_look and looked(exchange):
             self._look(batch, exchange, exchange.seen_json)
-        elif exchange.endpoint == "batch.retry" and not exchange.failed:
+        elif exchange.is_retry and not exchange.failed:
             batch.status, batch.failed, batch.as_of = "running", 0, exchange.number
-        elif exchange.endpoint == "batch.cancel" and not exchange.failed:
+        elif exchange.is_cancel and not exchange.failed:
             batch.status, batch.as_of = "cancelled", exchange.number
-        elif exchange.endpoint == "batch.cancel" and field_of(exchange, "code") == "ALREADY_TERMINAL":
+        elif exchange.is_cancel and field_of(exchange, "code") == "ALREADY_TERMINAL":
             batch.status = None  # it has ended, and the reply does not say how
 
     def _look(self, batch: BatchKnowledge, exchange: Exchange, body: dict[str, Any]) -> None:
@@ -66,6 +66,6 @@ class Knowledge:
 
 def retried_batch(exchange: Exchange, knowledge: Knowledge) -> BatchKnowledge | None:
     """Return what the client knows of the batch that it sends a retry to."""
-    if exchange.endpoint != "batch.retry" or exchange.batch_id is None:
+    if not exchange.is_retry or exchange.batch_id is None:
         return None
     return knowledge.batches.get(exchange.batch_id)

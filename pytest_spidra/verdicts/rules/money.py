@@ -34,22 +34,22 @@ class DoubleSubmission(Rule):
         self._lost: dict[str | None, Exchange] = {}
 
     def sent(self, exchange: Exchange) -> None:
-        if exchange.endpoint != "batch.submit" or not accepted(exchange):
+        if not exchange.is_submit or not accepted(exchange):
             return
         if lost := self._unseen.pop(exchange.identity, None):
             first = lost[max(lost)]
             claim = (
                 f"The service accepted the same {url_count(exchange)} twice, in #{first.number} and "
-                f"#{exchange.number}; of #{first.number} the client saw {describe.sight(first)}."
+                f"#{exchange.number}; of #{first.number} the client saw {describe.result(first)}."
             )
             self.accuse(exchange.identity, claim, *lost.values(), exchange)
 
     def seen(self, exchange: Exchange) -> None:
-        if exchange.endpoint == "batch.submit" and accepted(exchange):
+        if exchange.is_submit and accepted(exchange):
             if not (looked(exchange) and field_of(exchange, "batchId")):
                 self._unseen[exchange.identity][exchange.number] = exchange
                 self._lost[exchange.batch_id] = exchange
-        elif exchange.endpoint in {"batch.get", "batch.cancel"} and looked(exchange):
+        elif (exchange.is_look or exchange.is_cancel) and looked(exchange):
             # The client has found the batch: to submit the same again is on purpose now.
             found = self._lost.pop(exchange.batch_id, None)
             if found:
@@ -72,19 +72,19 @@ class BlindResend(Rule):
         first = self._open.pop(exchange.identity, None)
         if first:
             claim = (
-                f"{describe.request(exchange)} was sent again (#{exchange.number}) after {describe.sight(first)} "
+                f"{describe.request(exchange)} was sent again (#{exchange.number}) after {describe.result(first)} "
                 f"(#{first.number}) without a look at what had become of it."
             )
             self.accuse(exchange.identity, claim, first, exchange)
 
     def seen(self, exchange: Exchange) -> None:
-        if exchange.endpoint in {"batch.submit", "batch.retry"} and exchange.seen in FATE_UNKNOWN:
+        if (exchange.is_submit or exchange.is_retry) and exchange.seen in FATE_UNKNOWN:
             self._open[exchange.identity] = exchange
             self._about[exchange.batch_id].append(exchange.identity)
-        elif exchange.endpoint == "batch.list" and looked(exchange):
+        elif exchange.is_list and looked(exchange):
             self._open.clear()
             self._about.clear()
-        elif exchange.endpoint == "batch.get" and looked(exchange):
+        elif exchange.is_look and looked(exchange):
             # It tells of this batch alone, and nothing of a submit that is lost.
             for identity in self._about.pop(exchange.batch_id, ()):
                 self._open.pop(identity, None)
@@ -98,7 +98,7 @@ class PaidAgain(Rule):
     fix = "Keep the results you have; submit only what failed, or better, POST …/retry."
 
     def sent(self, exchange: Exchange) -> None:
-        if exchange.endpoint != "batch.submit" or not accepted(exchange):
+        if not exchange.is_submit or not accepted(exchange):
             return
         options = options_of(exchange)
         again = [url for url in describe.urls_of(exchange) if (url, options) in self.knowledge.completed]
@@ -124,10 +124,10 @@ class ResubmittedUnfinished(Rule):
         self._batch_of: dict[str, str] = {}
 
     def sent(self, exchange: Exchange) -> None:
-        if exchange.endpoint in {"batch.get", "batch.cancel"}:
+        if exchange.is_look or exchange.is_cancel:
             # The client still holds the first batch: it wants both, or ends the first.
             self.withdraw(exchange.batch_id)
-        if exchange.endpoint != "batch.submit" or not accepted(exchange):
+        if not exchange.is_submit or not accepted(exchange):
             return
         batch_id = self._batch_of.get(exchange.identity)
         batch = self.knowledge.batches[batch_id] if batch_id else None
@@ -139,5 +139,5 @@ class ResubmittedUnfinished(Rule):
             self.accuse(batch_id, claim, batch.look, exchange)
 
     def seen(self, exchange: Exchange) -> None:
-        if exchange.endpoint == "batch.submit" and not exchange.failed and exchange.batch_id:
+        if exchange.is_submit and not exchange.failed and exchange.batch_id:
             self._batch_of[exchange.identity] = exchange.batch_id

@@ -33,10 +33,10 @@ class PollAfterTerminal(Rule):
         batch_id = exchange.batch_id
         if batch_id is None:
             return
-        if exchange.endpoint == "batch.retry":
+        if exchange.is_retry:
             self._retried[batch_id] = exchange.number
             self._forget(batch_id)
-        elif exchange.endpoint == "batch.get" and batch_id in self._ended:
+        elif exchange.is_look and batch_id in self._ended:
             looks = self._looks[batch_id]
             if looks and looks[-1].seen is not None and not looked(looks[-1]):
                 looks.pop()
@@ -51,7 +51,7 @@ class PollAfterTerminal(Rule):
 
     def seen(self, exchange: Exchange) -> None:
         batch_id = exchange.batch_id
-        if exchange.endpoint != "batch.get" or batch_id is None or not looked(exchange):
+        if not exchange.is_look or batch_id is None or not looked(exchange):
             return
         if exchange.number < self._retried.get(batch_id, 0):
             return  # it shows the batch as it was before the retry
@@ -85,9 +85,9 @@ class BusyPolling(Rule):
         self._looks: dict[str, Exchange] = {}
 
     def sent(self, exchange: Exchange) -> None:
-        if exchange.batch_id is None or exchange.endpoint == "batch.submit":
+        if exchange.batch_id is None or exchange.is_submit:
             return
-        if exchange.endpoint != "batch.get":
+        if not exchange.is_look:
             self._looks.pop(exchange.batch_id, None)  # to see what came of a cancel or a retry is no hurry
             return
         look = self._looks.get(exchange.batch_id)
@@ -102,7 +102,7 @@ class BusyPolling(Rule):
             self.accuse(exchange.batch_id, claim, look, exchange)
 
     def seen(self, exchange: Exchange) -> None:
-        if exchange.endpoint != "batch.get" or exchange.batch_id is None or not looked(exchange):
+        if not exchange.is_look or exchange.batch_id is None or not looked(exchange):
             return
         if field_of(exchange, "status") in UNFINISHED:
             self._looks[exchange.batch_id] = exchange

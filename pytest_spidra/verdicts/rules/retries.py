@@ -51,7 +51,7 @@ class NothingToRetry(Rule):
             self.accuse(exchange.batch_id, claim, batch.look, exchange)
 
     def seen(self, exchange: Exchange) -> None:
-        if exchange.endpoint == "batch.retry" and exchange.seen in FATE_UNKNOWN and exchange.known:
+        if exchange.is_retry and exchange.seen in FATE_UNKNOWN and exchange.known:
             self._lost[exchange.batch_id] = exchange.known
 
 
