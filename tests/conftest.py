@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -9,6 +10,17 @@ import httpx
 import pytest
 
 pytest_plugins = ["pytester"]
+
+
+def pytest_collection_finish():
+    """What is there by now stays to the end: the collector, whom many tests call, need not look at it each time."""
+    gc.freeze()
+
+
+@pytest.fixture
+def xdist():
+    """Skip a test of xdist's workers where there are none."""
+    pytest.importorskip("xdist")
 
 
 @pytest.fixture

@@ -191,6 +191,8 @@ def test_an_async_fixture_uses_the_mock(run_tests):
     ).assert_outcomes(passed=1)
 
 
+@pytest.mark.slow
+@pytest.mark.usefixtures("xdist")
 def test_workers_of_xdist_each_have_their_own_service(pytester):
     pytester.makepyfile(
         """
@@ -219,6 +221,8 @@ def test_workers_of_xdist_each_have_their_own_service(pytester):
     result.stdout.fnmatch_lines(["*No endpoint of the fake Spidra answers GET /nothing.*"])
 
 
+@pytest.mark.slow
+@pytest.mark.usefixtures("xdist")
 @pytest.mark.parametrize("isolated", ["-n0", "-n1"])
 def test_repeated_tests_start_from_nothing(pytester, isolated):
     pytester.makepyfile(
@@ -240,6 +244,7 @@ def test_repeated_tests_start_from_nothing(pytester, isolated):
     pytester.runpytest_subprocess(isolated, "-p", "no:hypothesispytest").assert_outcomes(passed=3)
 
 
+@pytest.mark.slow
 def test_neither_vcr_nor_respx_is_imported_for_a_mocked_test(pytester):
     """A recorder that is not asked for patches nothing; respx's own plugin is left out to see our imports."""
     pytester.makepyfile(

@@ -731,6 +731,7 @@ def test_a_run_that_does_not_use_the_plugin_imports_nothing_heavy(pytester, monk
     result.assert_outcomes(passed=1)
 
 
+@pytest.mark.slow
 def test_warnings_as_errors_find_nothing_in_the_plugin_or_under_the_sync_sdk(pytester):
     """The SDK's sync client drops its clients unclosed; with nothing of theirs open, nobody is warned."""
     pytester.makepyfile(

@@ -15,18 +15,24 @@ BLOCKS = re.findall(r"^```python\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
 COMMANDS = re.findall(r"^```console\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
 
 
-@pytest.mark.parametrize("block", BLOCKS, ids=lambda block: re.findall(r"def (test_\w+)", block)[0])
-def test_every_code_block_is_a_test_that_passes(pytester, block):
-    """A reader can copy any of them into a test file."""
-    module = pytester.makepyfile(block)
-    # What it replays was recorded for the example of the same name.
-    shutil.copytree(ROOT / "cassettes" / "test_record_and_replay", pytester.path / "cassettes" / module.stem)
+@pytest.mark.slow
+def test_every_code_block_is_a_test_that_passes(pytester):
+    """A reader can copy any of them into a test file; here each is a file, and all are one run."""
+    tests = []
+    for block in BLOCKS:
+        names = re.findall(r"def (test_\w+)", block)
+        modes = [f"[{mode}]" for mode in re.findall(r'"(mock|replay)"[,)]', block)] or [""]
+        tests += [f"{names[0]}.py::{name}{mode}" for name in names for mode in modes]
+        pytester.makepyfile(**{names[0]: block})
+        # What it replays was recorded for the example of the same name.
+        shutil.copytree(ROOT / "cassettes" / "test_record_and_replay", pytester.path / "cassettes" / names[0])
     pytester.makeini("[pytest]\nasyncio_mode = auto\nasyncio_default_fixture_loop_scope = function\n")
 
-    result = pytester.runpytest_subprocess("-W", "error", "--spidra-rules=error")
+    result = pytester.runpytest_subprocess("-rA", "-W", "error", "--spidra-rules=error", timeout=100)
 
-    modes = 2 if '("mock", "replay")' in block else 1
-    result.assert_outcomes(passed=modes * len(re.findall(r"def test_", block)))
+    passed = [line.removeprefix("PASSED ") for line in result.outlines if line.startswith("PASSED ")]
+    assert sorted(passed) == sorted(tests)
+    result.assert_outcomes(passed=len(tests))
 
 
 def test_the_two_commands_stand_near_the_top():
@@ -34,15 +40,15 @@ def test_the_two_commands_stand_near_the_top():
     examples, everything, *_ = COMMANDS
 
     assert examples.strip().endswith("-m pytest tests/examples")
-    assert everything.strip().endswith("-m pytest")
+    assert everything.strip().endswith("-m pytest -n auto")
     assert README.index(everything) < 1500
 
 
-def test_ci_runs_the_second_command():
+def test_ci_runs_the_second_command_once_and_nothing_else_of_pytest():
     """What README says is what CI does."""
     lines = (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines()
 
-    assert COMMANDS[1].strip() in lines
+    assert [line for line in lines if "-m pytest" in line] == [COMMANDS[1].strip()]
 
 
 def test_every_rule_stands_in_the_table():

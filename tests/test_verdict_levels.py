@@ -158,14 +158,20 @@ def test_the_warning_points_at_the_test(run):
     result.stdout.fnmatch_lines([f"*test_levels.py:{number}: RuleWarning: "])
 
 
+WORKERS = [
+    pytest.param((), id="alone"),
+    pytest.param(("-n", "2"), id="xdist", marks=[pytest.mark.slow, pytest.mark.usefixtures("xdist")]),
+]
+
+
 @pytest.mark.parametrize("args", [(), ("--spidra-rules=error",), ("-W", "error")])
-@pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["alone", "xdist"])
+@pytest.mark.parametrize("workers", WORKERS)
 def test_the_summary_lists_the_accusations_grouped_by_rule(run, args, workers):
     result = run(ONE.replace("MARK", ""), *args, *workers)
     result.stdout.fnmatch_lines(SUMMARY, consecutive=True)
 
 
-@pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["alone", "xdist"])
+@pytest.mark.parametrize("workers", WORKERS)
 def test_the_summary_counts_over_the_run(run, workers):
     source = f"""{HEAD}
 @pytest.mark.parametrize("number", range(3))

@@ -9,6 +9,8 @@ import pytest
 import yaml
 from real_server import inner_fixture, notes_fixture, served, simple_server  # noqa: F401 - fixtures, by other names
 
+pytestmark = pytest.mark.slow
+
 pytest.importorskip("pytest_recording")
 
 VCRPY = tuple(map(int, version("vcrpy").split(".")[:2]))

@@ -373,6 +373,7 @@ def whole(request, suite, record, api, cassettes, tmp_path):
     return whole
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("serializer", ["yaml", "json"])
 def test_a_cassette_that_was_cut_off_after_any_of_its_lines_is_none(serializer, whole, suite, cassettes):
     """Only the whole one is replayed; each other is told to be cut off, and none is touched."""

@@ -153,6 +153,7 @@ def test_a_test_that_ends_half_way_changes_nothing(ending, old, suite, record):
     assert old()
 
 
+@pytest.mark.slow
 def test_a_run_that_is_interrupted_changes_nothing(old, suite, record, pytester):
     suite(f"{ONE}        raise KeyboardInterrupt\n", ini=MODES)
     result = pytester.runpytest_subprocess("-p", "no:hypothesispytest", *record())
@@ -280,6 +281,7 @@ def test_prices(spidra_api):
 }
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="nobody is killed like this on Windows")
 @pytest.mark.parametrize("moment", KILLED)
 def test_a_run_that_is_killed_changes_nothing(moment, old, suite, record, pytester, cassettes):
@@ -329,8 +331,11 @@ HERE = pathlib.Path(__file__).parent
 
 def meet(me):
     (HERE / f"here {me}").touch()
-    while len(list(HERE.glob("here *"))) < 2:
+    for _ in range(6000):
+        if len(list(HERE.glob("here *"))) == 2:
+            return
         time.sleep(0.01)
+    pytest.fail("the other one never came")
 
 @pytest.mark.spidra(cassette="shared", modes="replay")
 @pytest.mark.parametrize("me", [0, 1])
@@ -342,6 +347,8 @@ def test_it(spidra_api, me):
 """
 
 
+@pytest.mark.slow
+@pytest.mark.usefixtures("xdist")
 @pytest.mark.parametrize("earlier", ["there", "missing"])
 def test_workers_that_record_different_tests_into_one_cassette_are_told(
     earlier, suite, record, cassettes, pytester
@@ -374,6 +381,8 @@ def test_workers_that_record_different_tests_into_one_cassette_are_told(
     replayed.assert_outcomes(passed=1, failed=1)
 
 
+@pytest.mark.slow
+@pytest.mark.usefixtures("xdist")
 def test_workers_that_record_the_same_into_one_cassette_agree(suite, record, cassettes):
     run = suite(SHARED.replace("DIFFERENT", "0"), ini=MODES)
     run(*record(), "-n", "2").assert_outcomes(passed=2)

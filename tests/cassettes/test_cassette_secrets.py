@@ -279,6 +279,7 @@ def planted(draw):
     return key, json.dumps(value, ensure_ascii=draw(st.booleans()), indent=draw(st.none() | st.just(2)))
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(planted())
 def test_a_key_planted_anywhere_is_gone_afterwards(case):
@@ -293,6 +294,7 @@ def test_a_key_planted_anywhere_is_gone_afterwards(case):
         assert find_keys(a_file(yamlserializer, (a_request(clean), a_response(clean.encode()))), [key]) == []
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(planted(), st.sampled_from(["utf-8", "utf-16", "utf-16-le", "utf-16-be", "utf-32"]))
 @example((KEY, '{"screenshotUrl": "https://a.example/?redacted"}'), "utf-8")
@@ -338,6 +340,7 @@ def test_bytes_without_a_secret_stay_as_they_are(body):
     assert scrubbed(body) == body
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(planted(), st.binary(max_size=9))
 def test_what_is_scrubbed_holds_no_secret_that_can_be_told(case, tail):

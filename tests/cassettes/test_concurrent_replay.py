@@ -8,6 +8,8 @@ import pytest
 from crowds import CROWDS
 from real_server import inner_fixture, notes_fixture, served  # noqa: F401 - fixtures, by other names
 
+pytestmark = pytest.mark.slow
+
 REPLAYS = 16
 
 BODIES = {

@@ -61,6 +61,7 @@ def statuses(path):
     return [one["response"]["status"]["code"] for one in yaml.safe_load(path.read_text())["interactions"]]
 
 
+@pytest.mark.slow
 def test_the_same_tests_pass_mocked_recorded_and_replayed_after_the_server_has_gone(
     suite, start_api, record, cassettes
 ):
@@ -235,6 +236,7 @@ def test_factory(spidra_api, spidra_batch_factory):
     assert statuses(cassettes["test_factory.yaml"])[-3:] == [200, 200, 404]
 
 
+@pytest.mark.slow
 def test_time_passes_in_a_replay_as_it_did_while_recording(suite, start_api, record):
     """Replies take what they took, waits are exact, and neither costs time; the clock begins when the recording did."""
     api = start_api("""

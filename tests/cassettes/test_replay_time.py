@@ -149,6 +149,7 @@ class Test:
 """
 
 
+@pytest.mark.slow
 def test_latencies_pass_on_the_virtual_clock_and_not_at_all_on_the_real_one(inner, notes, tape):
     """A client that is less patient than the recorded one does not see the reply that comes too late."""
     running, done = look("running"), look("completed")
@@ -250,6 +251,7 @@ class Test:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("timeout", "scripted", "seen"), [(0.5, 0.3, "ReadTimeout"), (0.5, 0.05, 202), (None, 0.3, 202)]
 )
@@ -268,6 +270,7 @@ def test_a_scripted_delay_and_the_real_one_are_one_wait(inner, notes, pytester, 
         assert took == pytest.approx(timeout if result == "ReadTimeout" else expected, abs=0.2)
 
 
+@pytest.mark.slow
 def test_a_reply_that_came_in_pieces_comes_in_time_again(inner, notes, pytester):
     """It took longer than the client waits for one piece; no piece did."""
     source = SLOW.replace("TIMEOUT", "0.3").replace("SCRIPTED", "0")

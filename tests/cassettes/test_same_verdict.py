@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 import re
 
+import pytest
 from judged_clients import ROWS, SERVER
 from real_server import inner_fixture, notes_fixture, served  # noqa: F401 - fixtures, by other names
+
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("xdist")]
 
 AT_ONCE = "two at once"
 

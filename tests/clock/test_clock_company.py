@@ -111,6 +111,7 @@ def test_a_replaced_function_is_refused(monkeypatch: pytest.MonkeyPatch) -> None
         VirtualClock().start()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     find_spec("looptime") is None,
     reason="looptime has a tox environment of its own: it leaves loops unclosed",
@@ -147,6 +148,7 @@ def test_looptime_is_refused_or_left_alone(subprocess_pytest: pytest.Pytester) -
     assert outcomes.get("errors", 0) + outcomes.get("failed", 0) == 1
 
 
+@pytest.mark.slow
 def test_pytest_asyncio_and_anyio_tests_live_on_the_clock(
     subprocess_pytest: pytest.Pytester,
 ) -> None:
@@ -213,6 +215,8 @@ def test_pytest_asyncio_and_anyio_tests_live_on_the_clock(
     result.assert_outcomes(passed=5)
 
 
+@pytest.mark.slow
+@pytest.mark.usefixtures("xdist")
 def test_durations_timeouts_and_workers_are_unharmed(subprocess_pytest: pytest.Pytester) -> None:
     """1,200 virtual seconds neither trip a timeout nor show in the report, under xdist too."""
     subprocess_pytest.makepyfile(
@@ -236,6 +240,7 @@ def test_durations_timeouts_and_workers_are_unharmed(subprocess_pytest: pytest.P
                 assert float(line.split("s call")[0]) < 60
 
 
+@pytest.mark.slow
 def test_a_real_timeout_still_strikes(subprocess_pytest: pytest.Pytester) -> None:
     """pytest-timeout measures in real time: an endless virtual loop is stopped by it."""
     subprocess_pytest.makepyfile(
@@ -256,6 +261,7 @@ def test_a_real_timeout_still_strikes(subprocess_pytest: pytest.Pytester) -> Non
     result.assert_outcomes(failed=1, passed=1)
 
 
+@pytest.mark.slow
 def test_hypothesis_runs_on_the_clock(subprocess_pytest: pytest.Pytester) -> None:
     """Its deadline goes by perf_counter, so virtual waits do not make it flaky."""
     subprocess_pytest.makepyfile(

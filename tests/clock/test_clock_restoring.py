@@ -244,6 +244,7 @@ def test_the_functions_can_be_pickled(clock: VirtualClock) -> None:
     assert clock.elapsed == 0
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("nothing_changes")
 @untraced
 def test_a_thousand_runs_leave_nothing_behind() -> None:

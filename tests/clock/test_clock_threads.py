@@ -400,6 +400,7 @@ def test_a_lock_that_looks_like_work_costs_real_time_only(clock: VirtualClock) -
     blocked.join()
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(20)
 @pytest.mark.parametrize("name", ["monotonic", "time"])
 def test_a_busy_loop_ends(clock: VirtualClock, name: str) -> None:
@@ -411,6 +412,7 @@ def test_a_busy_loop_ends(clock: VirtualClock, name: str) -> None:
     assert clock.elapsed == pytest.approx(0.1, abs=0.05)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(20)
 def test_a_loop_of_waits_the_clock_does_not_know_ends(clock: VirtualClock) -> None:
     """Event.wait(0.2) in a loop over time.monotonic: helped after a few rounds."""

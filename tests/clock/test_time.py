@@ -237,6 +237,7 @@ def test_every_name_is_put_back_however_a_test_ends(run_tests, fixtures, body, o
     run_tests(source).assert_outcomes(**outcome)
 
 
+@pytest.mark.slow
 def test_every_name_is_put_back_after_a_keyboard_interrupt(pytester):
     """A run in a process of its own, as an interrupt ends it; another plugin looks afterwards."""
     pytester.makeconftest(

@@ -477,6 +477,7 @@ def test_two_looks_within_a_second_are_enough(client, spidra_mock, submit, accus
     assert accused() == ["busy-polling"]
 
 
+@pytest.mark.slow
 def test_a_wait_that_the_clock_does_not_know_is_a_wait(client, spidra_mock, submit, accused):
     """``Event.wait`` passes in real time, and on the clock it does not."""
     spidra_mock.batch.outcomes(dict.fromkeys(URLS, completed(after_polls=5)))

@@ -67,6 +67,8 @@ def test_nothing_is_left_of_it(run_tests):
         socket.create_connection(("127.0.0.1", port), timeout=5)
 
 
+@pytest.mark.slow
+@pytest.mark.usefixtures("xdist")
 def test_ports_never_collide_under_xdist(run_tests):
     source = """
     import httpx, pytest

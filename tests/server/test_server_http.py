@@ -414,6 +414,7 @@ def test_a_client_that_does_not_read_is_given_up():
 # -- many at once, and the end ---------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rounds", [20])
 def test_a_thousand_requests_over_fifty_connections_are_all_answered(server, rounds):
     barrier = threading.Barrier(50)

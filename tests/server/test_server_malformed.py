@@ -306,6 +306,7 @@ def parsed(data, *, to_head):
     return [int(part[:3]) for part in heads]
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(180)  # it takes some 20 seconds; more than this is a server that hangs
 def test_ten_thousand_malformed_requests_do_no_harm():
     """Each is answered with something below 500, and the server is what it was before."""
