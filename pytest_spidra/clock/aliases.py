@@ -79,10 +79,7 @@ class AliasSweep:
         for module_name, attributes in self._places.items():
             if not restoring and lives_in_real_time(module_name):
                 continue
-            module = sys.modules.get(module_name)
-            if not isinstance(module, types.ModuleType):
-                continue
-            namespace = _namespace(module)
+            namespace = _namespace(sys.modules.get(module_name))
             for attribute in attributes:
                 value = namespace.get(attribute)
                 if id(value) in replacement:
@@ -92,9 +89,9 @@ class AliasSweep:
         known, places = self._known, self._places
         modules = list(sys.modules.items())
         for name, module in modules:
-            if not isinstance(module, types.ModuleType) or name == self._home:
-                continue
             namespace = _namespace(module)
+            if not namespace or not isinstance(name, str) or name == self._home:
+                continue
             # A reloaded module has another namespace, one that imported more has another size.
             state = (id(namespace), len(namespace))
             if known.get(name) == state:
@@ -110,7 +107,15 @@ class AliasSweep:
                 places.pop(gone, None)
 
 
-def _namespace(module: types.ModuleType) -> dict[str, Any]:
-    # Not module.__dict__: on a module of importlib.util.LazyLoader that would load it.
-    namespace: dict[str, Any] = object.__getattribute__(module, "__dict__")
-    return namespace
+_dict_of_module = vars(types.ModuleType)["__dict__"].__get__
+
+
+def _namespace(module: object) -> dict[str, Any]:
+    """Return the names of a module without asking it, as that would load a lazy one; none for what is no module.
+
+    Many a thing in ``sys.modules`` only says that it is one (cffi's libraries, proxies), and fails when asked.
+    """
+    if not issubclass(type(module), types.ModuleType):
+        return {}
+    namespace: dict[str, Any] | None = _dict_of_module(module)
+    return namespace or {}
