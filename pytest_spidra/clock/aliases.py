@@ -39,24 +39,19 @@ REAL_TIME_PACKAGES = frozenset(
         "time_machine",
         # These wait in the operating system, for real, and measure that very wait with
         # time.monotonic. A clock that stands still would make them wait again for ever.
-        "concurrent",
         "multiprocessing",
-        "queue",
         "socketserver",
         "subprocess",
-        "threading",
     }
 )
 """Packages that stay in real time, whichever way they reach the functions."""
 
-_CALLERS_FOR_OTHERS = frozenset({"concurrent", "threading"})
-"""Of these, the packages that never sleep themselves: ``Thread(target=time.sleep)`` does."""
+_OURS = f"{__package__}.functions"
 
 
-def lives_in_real_time(module_name: str, *, sleeping: bool = False) -> bool:
+def lives_in_real_time(module_name: str) -> bool:
     """Tell whether code of this module keeps using the real functions."""
-    package = module_name.partition(".")[0]
-    return package in REAL_TIME_PACKAGES and not (sleeping and package in _CALLERS_FOR_OTHERS)
+    return module_name.partition(".")[0] in REAL_TIME_PACKAGES or module_name == _OURS
 
 
 class AliasSweep:
