@@ -1,9 +1,10 @@
-"""Replace functions under every name a module knows them by, and put them back.
+"""Replace functions wherever a module knows them, and put them back.
 
 ``from time import sleep`` copies the function into another module, so replacing ``time.sleep``
-alone does not reach that module. The sweep looks through ``sys.modules`` once per process and
-remembers where the functions were found; later it only looks at modules that are new or have
-gained or lost names. That makes the second and every later swap cost a fraction of a millisecond.
+alone does not reach that module; nor does it reach a default argument or an entry of a dict (see
+injections). The sweep looks through ``sys.modules`` once per process and remembers where the functions
+were found; later it only looks at modules that are new or have gained or lost names. That makes the
+second and every later swap cost a fraction of a millisecond.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from __future__ import annotations
 import sys
 import types
 from typing import TYPE_CHECKING, Any
+
+from pytest_spidra.clock.injections import Place, places
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -46,6 +49,7 @@ REAL_TIME_PACKAGES = frozenset(
 )
 """Packages that stay in real time, whichever way they reach the functions."""
 
+_HOME = __name__.partition(".")[0]
 _OURS = f"{__package__}.functions"
 
 
@@ -62,6 +66,7 @@ class AliasSweep:
         self._home = home
         self._known: dict[str, tuple[int, int]] = {}
         self._places: dict[str, set[str]] = {}
+        self._inner: dict[str, list[Place]] = {}
 
     def swap(self, substitutes: Mapping[Function, Function], *, restoring: bool = False) -> None:
         """Put the values of `substitutes` where its keys are.
@@ -71,6 +76,9 @@ class AliasSweep:
         """
         replacement = {id(old): new for old, new in substitutes.items()}
         self._look_at_changed_modules(replacement.keys() | {id(new) for new in substitutes.values()})
+        for inner in list(self._inner.values()):
+            for place in inner:
+                place.swap(replacement)
         for module_name, attributes in self._places.items():
             if not restoring and lives_in_real_time(module_name):
                 continue
@@ -81,12 +89,15 @@ class AliasSweep:
                     namespace[attribute] = replacement[id(value)]
 
     def _look_at_changed_modules(self, wanted: set[int]) -> None:
-        known, places = self._known, self._places
+        known, named = self._known, self._places
+        seen: set[int] = set()
+        there = 0
         modules = list(sys.modules.items())
         for name, module in modules:
             namespace = _namespace(module)
             if not namespace or not isinstance(name, str) or name == self._home:
                 continue
+            there += 1
             # A reloaded module has another namespace, one that imported more has another size.
             state = (id(namespace), len(namespace))
             if known.get(name) == state:
@@ -95,11 +106,23 @@ class AliasSweep:
             found = {key for key, value in list(namespace.items()) if id(value) in wanted}
             if found:
                 # Earlier places stay: a substitute may come back there, through an undone patch.
-                places[name] = places.get(name, set()) | found
-        if len(known) > len(modules):
+                named[name] = named.get(name, set()) | found
+            if _may_inject(name):
+                values = list(namespace.values())
+                self._inner[name] = [place for value in values for place in places(value, wanted, seen)]
+        if len(known) > there:
             for gone in known.keys() - sys.modules.keys():
                 del known[gone]
-                places.pop(gone, None)
+                named.pop(gone, None)
+                self._inner.pop(gone, None)
+
+
+def _may_inject(module_name: str) -> bool:
+    """Tell whether a module is looked through: somebody's code, or the scheduler, the one of the library's that does."""
+    package = module_name.partition(".")[0]
+    return package == "sched" or not (
+        package in sys.stdlib_module_names or package in REAL_TIME_PACKAGES or package == _HOME
+    )
 
 
 _dict_of_module = vars(types.ModuleType)["__dict__"].__get__

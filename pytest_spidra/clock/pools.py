@@ -57,16 +57,16 @@ class OpenWork:
 
     def activity(self) -> int:
         """Return what is done, or about to be begun, where no thread of the test shows it."""
-        if any(pool.has_work_to_begin() for pool in self._pools.values()):
+        if self._pools and any(pool.has_work_to_begin() for pool in self._pools.values()):
             return COMPUTES
         return BLOCKED if self._elsewhere or self._has_living_child() else CAN_JUMP
 
     def _has_living_child(self) -> bool:
-        commands = any(
+        commands = self._commands and any(
             command.returncode is None and _lives(getattr(command, "pid", None))
             for command in list(self._commands)
         )
-        return commands or any(
+        return bool(commands) or any(
             _lives(getattr(process, "_popen", None) and process._popen.pid)
             for process in _processes()
             if process not in self._foreign_processes and not _serves_an_executor(process)

@@ -111,7 +111,6 @@ class Schedule:
 
     def _jump(self, to: int) -> None:
         self.jumps += 1
-        self.busy_reads.forget()
         self.last_activity = REAL.now()
         self.quiet_since = None
         self._arrive(to)
@@ -241,7 +240,8 @@ class Schedule:
                     if looks and self.step():
                         pause = PAUSE_FIRST
                         continue
-                waiter.block(pause if looks else PAUSE_OF_OTHERS)
+                    blocker = waiter.blocker()
+                blocker.acquire(timeout=pause if looks else PAUSE_OF_OTHERS)
                 pause = min(2 * pause, PAUSE_LAST)
         finally:
             with self.lock:

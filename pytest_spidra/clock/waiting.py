@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from _thread import allocate_lock
+from _thread import LockType, allocate_lock
 from typing import ClassVar
 
 PAUSE_FIRST, PAUSE_LAST = 0.0005, 0.005
@@ -36,8 +36,7 @@ class Waiter:
         """Why the wait is not to go on."""
         self.woken_by_io = False
         """Whether something outside this process may end the wait."""
-        self._baton = allocate_lock()
-        self._baton.acquire()
+        self._baton: LockType | None = None
 
     def is_asleep(self, _quiet_since: int) -> bool:
         """Tell whether nothing but the clock can wake it; False also if that is not known yet."""
@@ -49,9 +48,12 @@ class Waiter:
 
     def wake(self) -> None:
         """Make it look at the clock again; only under the schedule's lock."""
-        if self._baton.locked():
+        if self._baton is not None and self._baton.locked():
             self._baton.release()
 
-    def block(self, seconds: float) -> None:
-        """Block until it is woken, but for so many real seconds at most."""
-        self._baton.acquire(timeout=seconds)
+    def blocker(self) -> LockType:
+        """Return what blocks until it is woken; only under the schedule's lock, so that no call is missed."""
+        if self._baton is None:
+            self._baton = allocate_lock()
+            self._baton.acquire()
+        return self._baton
