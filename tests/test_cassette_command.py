@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from pytest_spidra.cassettes.files import Format, Times
+from pytest_spidra.cassettes.format import Format
+from pytest_spidra.cassettes.recording import Times
 from pytest_spidra.cli.cassette import main
 from pytest_spidra.traffic.reply import Reply
 from pytest_spidra.traffic.request import Request

@@ -15,12 +15,14 @@ from urllib.parse import parse_qsl
 
 from pytest_spidra.traffic import describe, endpoints
 from pytest_spidra.traffic.pending import UnanswerableError
+from pytest_spidra.traffic.redaction import SHORTEST_KEY
 from pytest_spidra.verdicts.messages import paragraph
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pytest_spidra.cassettes.files import Format, Tape
+    from pytest_spidra.cassettes.format import Format
+    from pytest_spidra.cassettes.recording import Recording
     from pytest_spidra.traffic.reply import Reply
     from pytest_spidra.traffic.request import Request
 
@@ -30,28 +32,28 @@ WHY = "A replay gives the recorded answers and nothing else: what the API would 
 
 
 @dataclass(frozen=True)
-class Asked:
+class MatchKey:
     """A request as it is compared: which course it belongs to, what it is in that course, and vcrpy's form."""
 
-    lane: str
+    queue: str
     identity: str
     stored: Any
     request: Request
 
 
 class Player:
-    """Answers from a tape.
+    """Answers from a recording.
 
     Args:
-        tape: What was recorded.
+        recording: What was recorded.
 
         reading: How it is read: filters, and what requests are matched on.
 
         base_url: The URL below which requests are answered.
 
-        keys: API keys that do not stand in the tape.
+        keys: API keys that do not stand in the recording.
 
-        again: The command that records the tape anew.
+        again: The command that records the recording anew.
 
         paced: Whether replies take as long as they took, on the test's clock.
     """
@@ -59,23 +61,30 @@ class Player:
     routable = False
 
     def __init__(
-        self, tape: Tape, reading: Format, *, base_url: str, keys: list[str], again: str, paced: bool
+        self,
+        recording: Recording,
+        reading: Format,
+        *,
+        base_url: str,
+        keys: list[str],
+        again: str,
+        paced: bool,
     ) -> None:
-        self.tape = tape
+        self.recording = recording
         self._reading = reading
         self._base_url = base_url
         self._keys = keys
         self._again = again
         self._paced = paced
-        self._recorded = [self._compared(one.stored, one.request) for one in tape.interactions]
+        self._recorded = [self._compared(one.stored, one.request) for one in recording.interactions]
         self._played = [False] * len(self._recorded)
-        self._lanes: dict[str, deque[int]] = defaultdict(deque)
+        self._queues: dict[str, deque[int]] = defaultdict(deque)
         for place, one in enumerate(self._recorded):
-            self._lanes[one.lane].append(place)
+            self._queues[one.queue].append(place)
         # One after the other: no request was sent while another was under way, and all by the same thread or task.
         self._in_a_row = all(
             one.times is not None and one.times.known == one.number and not one.times.beside
-            for one in tape.interactions
+            for one in recording.interactions
         )
         self._next = 0
         self.failed = False
@@ -90,23 +99,25 @@ class Player:
         Raises:
             UnanswerableError: None was recorded for this request in this place.
         """
-        stored, clean = self._reading.asked(request, self._base_url, {*self._keys, *request.keys})
+        stored, clean = self._reading.asked(
+            request, self._base_url, {*self._keys, *(key for key in request.keys if len(key) >= SHORTEST_KEY)}
+        )
         asked = self._compared(stored, clean)
         place = self._find(asked)
         if place is None:
             self.failed = True
             raise UnanswerableError(self._refusal(asked))
         self._played[place] = True
-        self._lanes[self._recorded[place].lane].remove(place)  # at its very beginning, or near it
+        self._queues[self._recorded[place].queue].remove(place)  # at its very beginning, or near it
         while self._next < len(self._played) and self._played[self._next]:
             self._next += 1
-        reply = self.tape.interactions[place].reply
+        reply = self.recording.interactions[place].reply
         return reply if self._paced else replace(reply, took=0.0)
 
     @property
     def unplayed(self) -> str | None:
         """What the recorded test asked for and this one did not, in words; None when it was everything."""
-        times = [one.times for one in self.tape.interactions]
+        times = [one.times for one in self.recording.interactions]
         return self._left([when is None or not when.late for when in times])
 
     @property
@@ -118,7 +129,7 @@ class Player:
         left = [place for place, played in enumerate(self._played) if due[place] and not played]
         if not left or self.failed:
             return None
-        count = f"{len(left)} of the {len(self._played)} exchanges in {self.tape.path}"
+        count = f"{len(left)} of the {len(self._played)} exchanges in {self.recording.path}"
         were = "was not asked for:" if len(left) == 1 else "were not asked for; the first is"
         return "\n\n".join(
             [
@@ -133,21 +144,21 @@ class Player:
 
     # -- finding ---------------------------------------------------------------------------------------
 
-    def _find(self, asked: Asked) -> int | None:
+    def _find(self, asked: MatchKey) -> int | None:
         """Return the place of the interaction to play."""
         if self._in_a_row:
             due = self._next if self._next < len(self._recorded) else None
             return due if due is not None and self._same(asked, due) else None
-        return next((place for place in self._candidates(asked.lane) if self._same(asked, place)), None)
+        return next((place for place in self._candidates(asked.queue) if self._same(asked, place)), None)
 
-    def _candidates(self, lane: str) -> Iterator[int]:
-        """Yield what may come next in a lane: the first, and whatever was under way together with it."""
-        if lane == _SUBMITS:  # with matchers of the user's own: any submit that was not played yet
-            yield from list(self._lanes[lane])
+    def _candidates(self, queue: str) -> Iterator[int]:
+        """Yield what may come next in a queue: the first, and whatever was under way together with it."""
+        if queue == _SUBMITS:  # with matchers of the user's own: any submit that was not played yet
+            yield from list(self._queues[queue])
             return
         latest = float("inf")
-        for place in list_front(self._lanes.get(lane)):
-            one = self.tape.interactions[place]
+        for place in list_front(self._queues.get(queue)):
+            one = self.recording.interactions[place]
             if one.number > latest:
                 return
             yield place
@@ -155,32 +166,32 @@ class Player:
                 return
             latest = min(latest, one.times.known)
 
-    def _same(self, asked: Asked, place: int) -> bool:
+    def _same(self, asked: MatchKey, place: int) -> bool:
         recorded = self._recorded[place]
         if self._reading.matchers is None:
-            return (asked.lane, asked.identity) == (recorded.lane, recorded.identity)
-        if asked.lane != recorded.lane:
+            return (asked.queue, asked.identity) == (recorded.queue, recorded.identity)
+        if asked.queue != recorded.queue:
             return False
         return all(_agrees(matcher, asked.stored, recorded.stored) for matcher in self._reading.matchers)
 
-    def _compared(self, stored: Any, request: Request) -> Asked:
+    def _compared(self, stored: Any, request: Request) -> MatchKey:
         found = endpoints.match(request.method, request.path)
         name, batch_id = found[0].name if found else "", found[1] if found else None
         query = json.dumps(sorted(parse_qsl(request.query, keep_blank_values=True)))
         identity = f"{request.method} {request.path.rstrip('/')} {query} {canonical(request)}"
         if name == "batch.submit":
-            lane = identity if self._reading.matchers is None else _SUBMITS
+            queue = identity if self._reading.matchers is None else _SUBMITS
         else:
-            lane = batch_id or f"{name} {query}"
-        return Asked(lane, identity, stored, request)
+            queue = batch_id or f"{name} {query}"
+        return MatchKey(queue, identity, stored, request)
 
     # -- telling ---------------------------------------------------------------------------------------
 
-    def _refusal(self, asked: Asked) -> str:
+    def _refusal(self, asked: MatchKey) -> str:
         """Say what was asked, what was recorded, and what to do."""
         request = asked.request
         told = [
-            paragraph(f"The client asked for what {self.tape.path} does not hold here."),
+            paragraph(f"The client asked for what {self.recording.path} does not hold here."),
             paragraph(WHY),
             f"    asked     {request.method} {request.target}{_size(request)}\n    recorded  {self._due(asked)}",
         ]
@@ -188,22 +199,22 @@ class Player:
             told.append(difference)
         return "\n\n".join([*told, self._listing(self._next), self._way_out()])
 
-    def _due(self, asked: Asked) -> str:
+    def _due(self, asked: MatchKey) -> str:
         """Say what was to come."""
         if not self._recorded:
             return "nothing: the recorded client sent no request"
         if self._in_a_row and self._next < len(self._recorded):
             return f"{self._line(self._next)}, in this place"
-        if lane := self._lanes.get(asked.lane):
-            return f"{self._line(lane[0])}, as the next one of these"
-        if any(one.lane == asked.lane for one in self._recorded):
+        if queue := self._queues.get(asked.queue):
+            return f"{self._line(queue[0])}, as the next one of these"
+        if any(one.queue == asked.queue for one in self._recorded):
             what = "submit" if asked.identity.startswith("POST /batch/scrape ") else "batch"
             return f"no more about this {what}: all that was recorded has been asked for"
         if self._next == len(self._recorded):
             return "no more: all that was recorded has been asked for"
         return "no such request"
 
-    def _difference(self, asked: Asked) -> str | None:
+    def _difference(self, asked: MatchKey) -> str | None:
         """Say how a submit differs from the one that was recorded."""
         submits = [
             place
@@ -226,7 +237,7 @@ class Player:
         return "\n".join(lines) or None
 
     def _line(self, place: int) -> str:
-        exchange = self.tape.interactions[place].exchange
+        exchange = self.recording.interactions[place].exchange
         return f"#{exchange.number} {describe.request(exchange)} ({describe.result(exchange)})"
 
     def _listing(self, around: int) -> str:
@@ -253,9 +264,9 @@ class Player:
 _SUBMITS = "submits"
 
 
-def list_front(lane: deque[int] | None, most: int = 64) -> list[int]:
-    """Return the first places of a lane: more than that many are not under way at once about one batch."""
-    return [] if lane is None else [lane[place] for place in range(min(most, len(lane)))]
+def list_front(queue: deque[int] | None, most: int = 64) -> list[int]:
+    """Return the first places of a queue: more than that many are not under way at once about one batch."""
+    return [] if queue is None else [queue[place] for place in range(min(most, len(queue)))]
 
 
 def canonical(request: Request) -> str:

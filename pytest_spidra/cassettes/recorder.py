@@ -10,11 +10,14 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from pytest_spidra.cassettes.files import MICROSECONDS, CassetteError, MissingCassetteError, Times
+from pytest_spidra.cassettes.errors import CassetteError, MissingCassetteError
+from pytest_spidra.cassettes.recording import Times
 from pytest_spidra.clients.network_errors import innermost, reasons
 from pytest_spidra.clock.loops import running_loop
+from pytest_spidra.clock.units import MICROSECONDS
 from pytest_spidra.traffic import endpoints
 from pytest_spidra.traffic.pending import UnanswerableError
+from pytest_spidra.traffic.redaction import SHORTEST_KEY
 from pytest_spidra.traffic.reply import Reply
 from pytest_spidra.verdicts.messages import paragraph
 
@@ -22,11 +25,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from pytest_spidra.cassettes.files import Format
+    from pytest_spidra.cassettes.format import Format
     from pytest_spidra.clock.real import Clock
     from pytest_spidra.traffic.request import Request
-
-SHORTEST_KEY = 8  # a shorter one that a test makes up would take other words with it
 
 
 class Recorder:

@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from pytest_spidra.cassettes.files import CassetteError, Format, stored_interactions
-from pytest_spidra.cassettes.secrets import find_secrets
+from pytest_spidra.cassettes.errors import CassetteError
+from pytest_spidra.cassettes.format import Format
+from pytest_spidra.cassettes.reading import stored_interactions
 from pytest_spidra.fake.serializers import date
+from pytest_spidra.secrets.search import find_secrets
 from pytest_spidra.traffic import timeline
 from pytest_spidra.traffic.log import ExchangeLog
 from pytest_spidra.traffic.statuses import TERMINAL
@@ -19,7 +21,7 @@ from pytest_spidra.traffic.statuses import TERMINAL
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from pytest_spidra.cassettes.files import Tape
+    from pytest_spidra.cassettes.recording import Recording
 
 SUFFIXES = frozenset({".yaml", ".yml", ".json"})
 
@@ -65,22 +67,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _show(file: Path) -> int:
     try:
-        tape = _format(file).read(file)
+        recording = _format(file).read(file)
     except CassetteError as error:
         return _trouble(str(error))
-    _print(f"{file}: {_counted(len(tape.interactions), 'exchange')}{_recorded(tape)}")
-    if tape.others:
-        _print(f"{_counted(tape.others, 'interaction')} with something else left out")
-    if tape.interactions:
+    _print(f"{file}: {_counted(len(recording.interactions), 'exchange')}{_recorded(recording)}")
+    if recording.others:
+        _print(f"{_counted(recording.others, 'interaction')} with something else left out")
+    if recording.interactions:
         _print()
-        _print(timeline.render(log_of(tape), most=sys.maxsize))
+        _print(timeline.render(log_of(recording), most=sys.maxsize))
     return 0
 
 
-def _recorded(tape: Tape) -> str:
-    hosts = Counter(urlsplit(one.stored.uri).netloc for one in tape.interactions)
+def _recorded(recording: Recording) -> str:
+    hosts = Counter(urlsplit(one.stored.uri).netloc for one in recording.interactions)
     where = f" with {', '.join(hosts)}" if hosts else ""
-    when = "" if tape.began_at is None else f", recorded {date(tape.began_at, 'seconds')}"
+    when = "" if recording.began_at is None else f", recorded {date(recording.began_at, 'seconds')}"
     return where + when
 
 
@@ -114,22 +116,22 @@ def _problems(file: Path, *, allow_unfinished: bool) -> Iterator[str]:
         for number, (request, response) in enumerate(pairs, 1):
             for found in find_secrets(number, request, response):
                 yield f"{found.where}: {found.what}"
-        tape = _format(file).read(file)
+        recording = _format(file).read(file)
     except CassetteError as error:
         yield " ".join(str(error).removeprefix(f"{file}").lstrip(":, ").split())
         return
     if not allow_unfinished:
-        for batch_id, status in unfinished(tape).items():
+        for batch_id, status in unfinished(recording).items():
             yield (
                 f"batch {batch_id} was {status} when the recording ended: what became of it nobody knows "
                 "(--allow-unfinished takes it)"
             )
 
 
-def unfinished(tape: Tape) -> dict[str, str]:
+def unfinished(recording: Recording) -> dict[str, str]:
     """Return the batches that had not ended when the recording did, with the last that is known of them."""
     known: dict[str, str] = {}
-    for one in tape.interactions:
+    for one in recording.interactions:
         exchange = one.exchange
         if exchange.batch_id is None or exchange.failed:
             continue
@@ -143,19 +145,19 @@ def unfinished(tape: Tape) -> dict[str, str]:
     return {batch_id: status for batch_id, status in known.items() if status not in TERMINAL}
 
 
-def log_of(tape: Tape) -> ExchangeLog:
-    """Return a tape as a log, as if it had just been played."""
-    log = ExchangeLog(began_at=tape.began_at or 0)
+def log_of(recording: Recording) -> ExchangeLog:
+    """Return a recording as a log, as if it had just been played."""
+    log = ExchangeLog(began_at=recording.began_at or 0)
     flying: dict[int, list[tuple[float, int]]] = {}
-    for one in tape.interactions:
+    for one in recording.interactions:
         exchange, times = one.exchange, one.times
         log.begin(one.request, exchange.endpoint, exchange.batch_id, exchange.sent_at, None)
         log.answered(one.number, one.reply)
         seen_at = exchange.seen_at or 0.0
-        known = min(max(times.known, one.number), len(tape.interactions)) if times else one.number
+        known = min(max(times.known, one.number), len(recording.interactions)) if times else one.number
         flying.setdefault(known, []).append((seen_at, one.number))
         for at, number in sorted(flying.pop(one.number, [])):
-            log.seen(number, tape.interactions[number - 1].reply, at)
+            log.seen(number, recording.interactions[number - 1].reply, at)
     return log
 
 

@@ -5,16 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from pytest_spidra.cassettes.files import (
-    CassetteError,
-    Format,
-    MissingCassetteError,
-    SettingError,
-    Tape,
-    replace_file,
-)
+from pytest_spidra.cassettes.errors import CassetteError, MissingCassetteError, SettingError
+from pytest_spidra.cassettes.format import Format
 from pytest_spidra.cassettes.player import Player
 from pytest_spidra.cassettes.recorder import Recorder
+from pytest_spidra.cassettes.writing import replace_file
 from pytest_spidra.clients.network_errors import SOCKETS_BLOCKED, sockets_blocked
 from pytest_spidra.clock.functions import REAL
 from pytest_spidra.clock.real import RealClock
@@ -25,12 +20,14 @@ from pytest_spidra.sessions.wiring import wire
 from pytest_spidra.traffic import endpoints
 from pytest_spidra.traffic.log import ExchangeLog
 from pytest_spidra.traffic.pending import UnanswerableError
+from pytest_spidra.traffic.redaction import SHORTEST_KEY
 from pytest_spidra.verdicts.messages import paragraph
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from pytest_spidra.cassettes.recording import Recording
     from pytest_spidra.clock.real import Clock
     from pytest_spidra.interception.upstreams import LocalUpstream, RemoteUpstream
     from pytest_spidra.settings import Settings
@@ -38,7 +35,6 @@ if TYPE_CHECKING:
     from pytest_spidra.traffic.request import Request
 
 REPLAY_KEY = "spd_replay"
-SHORTEST_KEY = 4  # characters of a key that can be looked for without finding it in every word
 
 
 @dataclass(frozen=True)
@@ -91,7 +87,7 @@ class ReplaySession(Session):
     def __init__(self, settings: Settings, cassette: Cassette) -> None:
         self._player: Player | None = None
         upstream: LocalUpstream
-        tape: Tape | None = None
+        tape: Recording | None = None
         try:
             path, reading = cassette.opened()
             tape = reading.read(path, settings.base_url)

@@ -17,7 +17,8 @@ from pathlib import Path
 import httpx
 import vcr
 
-from pytest_spidra.cassettes.files import Format, Times
+from pytest_spidra.cassettes.format import Format
+from pytest_spidra.cassettes.recording import Times
 from pytest_spidra.sessions.cassette_sessions import Cassette, ReplaySession
 from pytest_spidra.sessions.session import Settings
 from pytest_spidra.traffic.reply import Reply

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 
-from pytest_spidra.cassettes.secrets import Scrubber
+from pytest_spidra.secrets.scrubber import Scrubber
 
 KEY = "spd_" + "benchmark"
 UNITS = (

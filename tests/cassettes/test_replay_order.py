@@ -13,8 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_spidra.cassettes.files import Format, Interaction, Tape, Times
+from pytest_spidra.cassettes.format import Format
 from pytest_spidra.cassettes.player import Player
+from pytest_spidra.cassettes.recording import Interaction, Recording, Times
 from pytest_spidra.traffic.pending import UnanswerableError
 from pytest_spidra.traffic.reply import Reply
 from pytest_spidra.traffic.request import Request
@@ -74,7 +75,7 @@ def player_of(deeds, *, timed=True, reading=FORMAT):
         stored, clean = reading.asked(server_side.request, BASE_URL, [])
         reply = Reply.of(200, place)
         interactions.append(Interaction(place + 1, stored, clean, reply, times if timed else None))
-    return Player(Tape("tape", interactions), reading, base_url=BASE_URL, keys=[], again="…", paced=True)
+    return Player(Recording("tape", interactions), reading, base_url=BASE_URL, keys=[], again="…", paced=True)
 
 
 def in_a_row(*requests, **more):

@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 import pytest
 from real_server import inner_fixture, notes_fixture, served, simple_server  # noqa: F401 - fixtures, by other names
 
-from pytest_spidra.cassettes.files import Format, Times
+from pytest_spidra.cassettes.format import Format
+from pytest_spidra.cassettes.recording import Times
 from pytest_spidra.traffic.reply import Reply
 from pytest_spidra.traffic.request import Request
 

@@ -1,9 +1,9 @@
-r"""Disguises: an API key, however it is spelt.
+r"""Encodings: an API key, however it is spelt.
 
 A key is looked for as it stands, escaped (``\u0073``, ``%73``, ``&#115;``, one in the other and several times
 over), in base64 or hex, broken over lines, in UTF-16, and in archives. For that a text is read in several
-*views*, each a plainer spelling of the same text that knows where each of its characters came from: what is
-found in a view can be replaced in the text.
+*decoded texts*, each a plainer spelling of the same text that knows where each of its characters came from: what is
+found in a decoded_text can be replaced in the text.
 """
 
 from __future__ import annotations
@@ -17,15 +17,13 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote
 
-from pytest_spidra.cassettes.compression import DECODERS, DEEPEST, UnsearchableError, as_text
-from pytest_spidra.traffic.redaction import REDACTED
+from pytest_spidra.secrets.compression import DECODERS, DEEPEST, UnsearchableError, as_text
+from pytest_spidra.traffic.redaction import REDACTED, SHORTEST_KEY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
 REDACTED_IN_URLS = "redacted"  # brackets in a host are no URL, and vcrpy parses the URLs it reads
-
-SHORTEST_KEY = 4
 
 _ESCAPE = re.compile(
     r"""
@@ -41,10 +39,10 @@ _STANDS_FOR = {"n": "\n", "r": "\r", "t": "\t"}
 _BASE64 = frozenset(string.ascii_letters + string.digits + "+/-_")
 
 
-# Needles: how a key can be spelt ------------------------------------------------------------------------------
+# KeyForms: how a key can be spelt ------------------------------------------------------------------------------
 
 
-class Needle(NamedTuple):
+class KeyForm(NamedTuple):
     """A text that gives a key away.
 
     Args:
@@ -66,7 +64,7 @@ class Needle(NamedTuple):
     after: bool = False
 
 
-def needles_for(keys: Collection[str]) -> tuple[Needle, ...]:
+def forms_of(keys: Collection[str]) -> tuple[KeyForm, ...]:
     """Return what gives keys away.
 
     Args:
@@ -75,31 +73,31 @@ def needles_for(keys: Collection[str]) -> tuple[Needle, ...]:
     Raises:
         ValueError: A key is too short to be told from other text.
     """
-    return _needles_of(frozenset([keys] if isinstance(keys, str) else keys))
+    return _forms_of(frozenset([keys] if isinstance(keys, str) else keys))
 
 
 @lru_cache(maxsize=16)  # a key is looked for in thousands of requests, one scrubber each
-def _needles_of(keys: frozenset[str]) -> tuple[Needle, ...]:
+def _forms_of(keys: frozenset[str]) -> tuple[KeyForm, ...]:
     if any(len(key) < SHORTEST_KEY for key in keys):
         msg = f"An API key with fewer than {SHORTEST_KEY} characters cannot be told from other text."
         raise ValueError(msg)
-    found: dict[str, Needle] = {}
+    found: dict[str, KeyForm] = {}
     for key in sorted(keys):
         if key.lower() in REDACTED:
             continue
-        for needle in _spellings(key):
-            found.setdefault(needle.text, needle)
+        for form in _spellings(key):
+            found.setdefault(form.text, form)
     return tuple(found.values())
 
 
-def _spellings(key: str) -> Iterator[Needle]:
-    yield Needle(key, "an API key")
+def _spellings(key: str) -> Iterator[KeyForm]:
+    yield KeyForm(key, "an API key")
     # Bytes that are no UTF-8 are read as Latin-1, and so are percent-encoded ones.
     raw = key.encode("utf-8", "surrogatepass")
-    yield Needle(raw.decode("latin-1"), "an API key")
+    yield KeyForm(raw.decode("latin-1"), "an API key")
     for inner in (raw, quote(raw, safe="").encode(), json.dumps(key)[1:-1].encode()):
-        yield Needle(inner.hex(), "an API key in hex", encoded=True)
-        yield Needle(inner.hex().upper(), "an API key in hex", encoded=True)
+        yield KeyForm(inner.hex(), "an API key in hex", encoded=True)
+        yield KeyForm(inner.hex().upper(), "an API key in hex", encoded=True)
         for shift in range(3):
             bits = 8 * (shift + len(inner))
             # Whole characters that come of the key alone: what stands before and after it is not known.
@@ -107,21 +105,21 @@ def _spellings(key: str) -> Iterator[Needle]:
             text = base64.b64encode(bytes(shift) + inner).decode()[first:last]
             for spelling in (text, text.replace("+", "-").replace("/", "_")):
                 what = "an API key in base64"
-                yield Needle(spelling, what, encoded=True, before=shift > 0, after=bits % 6 > 0)
+                yield KeyForm(spelling, what, encoded=True, before=shift > 0, after=bits % 6 > 0)
 
 
-# Views: plainer spellings of a text ---------------------------------------------------------------------------
+# Decoded texts: plainer spellings of a text ---------------------------------------------------------------------------
 
 
-class View(NamedTuple):
+class DecodedText(NamedTuple):
     """A text, and of each of its characters the place in the original: from `starts` to `ends`."""
 
     text: str
     starts: Sequence[int]
     ends: Sequence[int]
 
-    def without(self, pattern: re.Pattern[str], instead: Callable[[re.Match[str]], str]) -> View:
-        """Return a view in which each match is replaced, by one character or by none."""
+    def without(self, pattern: re.Pattern[str], instead: Callable[[re.Match[str]], str]) -> DecodedText:
+        """Return a decoded_text in which each match is replaced, by one character or by none."""
         texts: list[str] = []
         starts: list[int] = []
         ends: list[int] = []
@@ -139,12 +137,12 @@ class View(NamedTuple):
         texts.append(self.text[last:])
         starts += self.starts[last:]
         ends += self.ends[last:]
-        return View("".join(texts), starts, ends)
+        return DecodedText("".join(texts), starts, ends)
 
 
-def view_of(text: str) -> View:
-    """Return a text as it is, as a view."""
-    return View(text, range(len(text)), range(1, len(text) + 1))
+def undecoded(text: str) -> DecodedText:
+    """Return a text as it is, as a decoded_text."""
+    return DecodedText(text, range(len(text)), range(1, len(text) + 1))
 
 
 def _unescaped(match: re.Match[str]) -> str:
@@ -174,20 +172,23 @@ def plain_text(text: str) -> str:
     return text
 
 
-def plain_view(text: str) -> View:
-    """Return the same as a view."""
-    view = view_of(text)
+def decoded(text: str) -> DecodedText:
+    """Return the same as a decoded_text."""
+    decoded_text = undecoded(text)
     for _ in range(DEEPEST):
-        if not has_escapes(view.text) or (plainer := view.without(_ESCAPE, _unescaped)).text == view.text:
+        if (
+            not has_escapes(decoded_text.text)
+            or (plainer := decoded_text.without(_ESCAPE, _unescaped)).text == decoded_text.text
+        ):
             break
-        view = plainer
-    return view
+        decoded_text = plainer
+    return decoded_text
 
 
 # Pieces: what to replace --------------------------------------------------------------------------------------
 
 
-class Piece(NamedTuple):
+class Match(NamedTuple):
     """A part of a text that is a secret, what stands there instead, and what it is, for people."""
 
     start: int
@@ -196,84 +197,84 @@ class Piece(NamedTuple):
     what: str
 
 
-def key_pieces(text: str, needles: Sequence[Needle], *, fold: bool) -> list[Piece]:
+def key_matches(text: str, forms: Sequence[KeyForm], *, fold: bool) -> list[Match]:
     """Return where keys stand in a text, in order, overlaps merged.
 
     Args:
         text: The text.
 
-        needles: What gives the keys away.
+        forms: What gives the keys away.
 
         fold: Whether keys are keys in upper and lower case alike: hosts and headers' names are spelt anew.
     """
-    if not needles:
+    if not forms:
         return []
     plain = plain_text(text)
-    pieces = _found_in(view_of(text), needles, fold=fold) if _may_hold(text, needles, fold=fold) else []
-    if plain is not text and _may_hold(plain, needles, fold=fold):
-        pieces += _found_in(plain_view(text), needles, fold=fold)
-    encoded = [needle for needle in needles if needle.encoded]
+    matches = _found_in(undecoded(text), forms, fold=fold) if _may_hold(text, forms, fold=fold) else []
+    if plain is not text and _may_hold(plain, forms, fold=fold):
+        matches += _found_in(decoded(text), forms, fold=fold)
+    encoded = [form for form in forms if form.encoded]
     if (joined := "".join(plain.split())) != plain and _may_hold(joined, encoded, fold=False):
-        pieces += _found_in(plain_view(text).without(_BLANK, nothing), encoded, fold=False)
-    if "\0" in plain and _may_hold(plain.replace("\0", ""), needles, fold=fold):
-        pieces += _found_in(plain_view(text).without(NULS, nothing), needles, fold=fold)
-    return merged(pieces)
+        matches += _found_in(decoded(text).without(_BLANK, nothing), encoded, fold=False)
+    if "\0" in plain and _may_hold(plain.replace("\0", ""), forms, fold=fold):
+        matches += _found_in(decoded(text).without(NULS, nothing), forms, fold=fold)
+    return merged(matches)
 
 
-def _may_hold(text: str, needles: Iterable[Needle], *, fold: bool) -> bool:
-    return any(needle.text in text for needle in needles) or (
-        fold and any(needle.text.lower() in text.lower() for needle in needles if not needle.encoded)
+def _may_hold(text: str, forms: Iterable[KeyForm], *, fold: bool) -> bool:
+    return any(form.text in text for form in forms) or (
+        fold and any(form.text.lower() in text.lower() for form in forms if not form.encoded)
     )
 
 
-def _found_in(view: View, needles: Iterable[Needle], *, fold: bool) -> list[Piece]:
+def _found_in(decoded_text: DecodedText, forms: Iterable[KeyForm], *, fold: bool) -> list[Match]:
     found = []
-    text = view.text
+    text = decoded_text.text
     # A lower-case text that is longer than the text would have other places.
     group_repeats = text.lower() if fold and text.isascii() else text
-    for needle in needles:
-        hay, straw = text, needle.text
-        if group_repeats is not text and not needle.encoded:
-            hay, straw = group_repeats, straw.lower()
-        at = hay.find(straw)
+    for form in forms:
+        searched, wanted = text, form.text
+        if group_repeats is not text and not form.encoded:
+            searched, wanted = group_repeats, wanted.lower()
+        at = searched.find(wanted)
         while at >= 0:
-            first, last = at, at + len(straw) - 1
-            if needle.before and first > 0 and text[first - 1] in _BASE64:
+            first, last = at, at + len(wanted) - 1
+            if form.before and first > 0 and text[first - 1] in _BASE64:
                 first -= 1
-            if needle.after and last + 1 < len(text) and text[last + 1] in _BASE64:
+            if form.after and last + 1 < len(text) and text[last + 1] in _BASE64:
                 last += 1
-            found.append(Piece(view.starts[first], view.ends[last], REDACTED, needle.what))
-            at = hay.find(straw, at + 1)
+            found.append(Match(decoded_text.starts[first], decoded_text.ends[last], REDACTED, form.what))
+            at = searched.find(wanted, at + 1)
     return found
 
 
-def piece_of(view: View, span: tuple[int, int], instead: str, what: str) -> Piece:
-    """Return the piece of the original text that a part of a view, not empty, stands for."""
-    return Piece(view.starts[span[0]], view.ends[span[1] - 1], instead, what)
+def match_of(decoded_text: DecodedText, span: tuple[int, int], instead: str, what: str) -> Match:
+    """Return the match of the original text that a part of a decoded_text, not empty, stands for."""
+    return Match(decoded_text.starts[span[0]], decoded_text.ends[span[1] - 1], instead, what)
 
 
-def merged(pieces: list[Piece]) -> list[Piece]:
-    """Return pieces in order; of two that overlap, one."""
-    apart: list[Piece] = []
-    for piece in sorted(pieces):
-        if apart and piece.start < apart[-1].end:
+def merged(matches: list[Match]) -> list[Match]:
+    """Return matches in order; of two that overlap, one."""
+    apart: list[Match] = []
+    for match in sorted(matches):
+        if apart and match.start < apart[-1].end:
             last = apart[-1]
             # A signature is replaced as a whole, whatever was found within.
-            instead = REDACTED_IN_URLS if REDACTED_IN_URLS in (last.instead, piece.instead) else last.instead
-            apart[-1] = last._replace(end=max(last.end, piece.end), instead=instead)
+            instead = REDACTED_IN_URLS if REDACTED_IN_URLS in (last.instead, match.instead) else last.instead
+            apart[-1] = last._replace(end=max(last.end, match.end), instead=instead)
         else:
-            apart.append(piece)
+            apart.append(match)
     return apart
 
 
-def key_in_bytes(body: bytes, needles: Sequence[Needle], depth: int = 0) -> str | None:
+def key_in_bytes(body: bytes, forms: Sequence[KeyForm], depth: int = 0) -> str | None:
     """Return what is found in bytes, and in what they decompress to in any way known here."""
-    for piece in key_pieces(as_text(body)[0], needles, fold=False):
-        return piece.what
+    for match in key_matches(as_text(body)[0], forms, fold=False):
+        return match.what
     if depth < DEEPEST:
         for unpack in dict.fromkeys(DECODERS.values()):
             with suppress(UnsearchableError):
                 inner = unpack(body)
-                if inner != body and (what := key_in_bytes(inner, needles, depth + 1)):
+                if inner != body and (what := key_in_bytes(inner, forms, depth + 1)):
                     return f"{what}, compressed"
     return None

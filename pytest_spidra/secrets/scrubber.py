@@ -1,23 +1,17 @@
-"""Secrets: nothing that opens a door gets into a cassette.
+"""The scrubber: nothing that opens a door gets into a cassette.
 
-`Scrubber` takes them out of an interaction before it is saved, `find_keys` reads a finished file once more, and
-`find_secrets` says what can be told without knowing any key. What a key can look like is in `disguises`.
+What a key can look like is in `encodings`, what is secret without a known key in `tokens`.
 """
 
 from __future__ import annotations
 
-import base64
 import gzip
 import json
 import re
-from bisect import bisect_right
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
-from pytest_spidra.cassettes.compression import (
+from pytest_spidra.secrets.compression import (
     DEEPEST,
     GZIP,
     UnsearchableError,
@@ -25,51 +19,29 @@ from pytest_spidra.cassettes.compression import (
     decompressed,
     gunzipped,
 )
-from pytest_spidra.cassettes.disguises import (
+from pytest_spidra.secrets.encodings import (
     NULS,
     REDACTED_IN_URLS,
-    SHORTEST_KEY,
+    decoded,
+    forms_of,
     has_escapes,
-    key_in_bytes,
-    key_pieces,
+    key_matches,
     merged,
-    needles_for,
     nothing,
-    piece_of,
     plain_text,
-    plain_view,
-    view_of,
+    undecoded,
 )
-from pytest_spidra.traffic.redaction import KEY_HEADERS, REDACTED, SECRET_FIELDS, SECRET_HEADERS
+from pytest_spidra.secrets.tokens import HINTS, KEY_PARAMETERS, token_matches
+from pytest_spidra.traffic.redaction import KEY_HEADERS, REDACTED, SECRET_FIELDS, SECRET_HEADERS, SHORTEST_KEY
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
-    from pytest_spidra.cassettes.disguises import Needle, Piece, View
-
-__all__ = ["Finding", "Scrubber", "UnsearchableError", "find_keys", "find_secrets"]
+    from pytest_spidra.secrets.encodings import KeyForm
 
 _SENT_SECRETS = KEY_HEADERS | SECRET_HEADERS
 _SEEN_SECRETS = frozenset({"set-cookie"})
 _SIGNED_FIELD = "screenshotUrl"
-
-_TOKEN = re.compile(r"spd_[A-Za-z0-9_-]{8,}")
-# "The bearer certificate" is prose: a token has a digit, or is longer than words are.
-_BEARER = re.compile(
-    r"(?i)\bbearer[\s+]++((?:(?=[A-Za-z._~+/-]*[0-9])|(?=[\w.~+/-]{24}))[\w.~+/-]{8,}=*)", re.ASCII
-)
-_QUERY = re.compile(r"[?&#][^\s\"'<>`\\)]*")
-_PARAMETER = re.compile(r"[?&#](?:amp;)?([\w-]+)=([^&#?]*)")
-_SIGNS = re.compile(
-    r"(?i)x-(?:amz|goog)-[\w-]+|(?:aws|google)access(?:key)?id|signature|policy|key-pair-id|sig"
-    r"|(?:x-)?api[_-]?key|(?:access_|auth_|id_|refresh_)?token"
-)
-_KEY_PARAMETERS = re.compile(r"(?i)(?:x-)?(?:api[_-]?)?key")
-# Cheap to look for, in lower case: without one of them none of the patterns above matches.
-_HINTS = (
-    *("spd_", "bearer", "x-amz-", "x-goog-", "accessid", "keyid", "signature=", "policy=", "key-pair-id="),
-    *("sig=", "key=", "token="),
-)
 
 _JSON_TOKEN = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|-?[0-9][0-9.eE+-]*', re.DOTALL)
 _JSON_COLON = re.compile(r"\s*:\s*")
@@ -78,20 +50,6 @@ _JSON_FIELD = re.compile(rf'"({"|".join([*SECRET_FIELDS, _SIGNED_FIELD])})"\s*:\
 _SIGNED_STRING = re.compile(rf'"{_SIGNED_FIELD}"\s*:\s*"(?!"|[^"?]*\?{REDACTED_IN_URLS}")')
 _JSON = json.JSONDecoder()
 _JSON_REDACTED = json.dumps(REDACTED)
-
-
-@dataclass(frozen=True)
-class Finding:
-    """A secret that was found.
-
-    Args:
-        where: ``line 12``, or ``interaction 3, response body``.
-
-        what: What it is, in words; never the secret itself.
-    """
-
-    where: str
-    what: str
 
 
 class Scrubber:
@@ -111,7 +69,7 @@ class Scrubber:
     """
 
     def __init__(self, keys: Collection[str]) -> None:
-        self._needles = needles_for(keys)
+        self._forms = forms_of(keys)
 
     def request(self, request: dict[str, Any]) -> dict[str, Any]:
         """Return a request, as vcrpy serialises it, without secrets; the one given is left alone.
@@ -122,7 +80,7 @@ class Scrubber:
         Raises:
             UnsearchableError: The body is compressed in a way that cannot be undone here, or is no text and no bytes.
         """
-        return _Scrubbing(self._needles).request(request)
+        return Scrubbing(self._forms).request(request)
 
     def response(self, response: dict[str, Any]) -> dict[str, Any]:
         """Return a response, as vcrpy serialises it, without secrets; the one given is left alone.
@@ -134,141 +92,27 @@ class Scrubber:
         Raises:
             UnsearchableError: The body is compressed in a way that cannot be undone here, or is no text and no bytes.
         """
-        return _Scrubbing(self._needles).response(response)
-
-
-def find_secrets(number: int, request: dict[str, Any], response: dict[str, Any]) -> list[Finding]:
-    """Return the secrets in an interaction that can be told without knowing any key.
-
-    These are what a `Scrubber` would replace: headers with keys and cookies, tokens of Spidra and of bearers,
-    signatures of URLs. A body that cannot be decompressed is one, too.
-
-    Args:
-        number: The interaction's number, for people.
-
-        request: It, as vcrpy serialises it.
-
-        response: It, as vcrpy serialises it.
-    """
-    scrubbing = _Scrubbing(needles_for(()))
-    for one, scrub in ((request, scrubbing.request), (response, scrubbing.response)):
-        try:
-            scrub(one)
-        except UnsearchableError as error:
-            scrubbing.note(str(error))
-    return [Finding(f"interaction {number}, {place}", what) for place, what in dict.fromkeys(scrubbing.found)]
-
-
-def find_keys(file: str | bytes, keys: Collection[str]) -> list[Finding]:
-    """Return where in a finished cassette keys stand, in any disguise, by line.
-
-    The file is searched as it is, and once more as YAML: YAML breaks words over lines and keeps bytes in base64.
-    One that is no YAML is searched as it is only.
-
-    Args:
-        file: The whole file. JSON will do, as YAML.
-
-        keys: The API keys to look for.
-
-    Raises:
-        ValueError: A key is too short to be told from other text.
-    """
-    needles = needles_for(keys)
-    if not needles:
-        return []
-    text = file if isinstance(file, str) else as_text(file)[0]
-    found = dict(_lines_with_keys(text, needles))
-    with suppress(yaml.YAMLError, ValueError, RecursionError):
-        for first, last, what in _scalars_with_keys(text, needles):
-            # A value over several lines: one of them is known already, or the first will do.
-            if not any(line in found for line in range(first, last + 1)):
-                found[first] = what
-    return [Finding(f"line {line}", found[line]) for line in sorted(found)]
-
-
-def _lines_with_keys(text: str, needles: Sequence[Needle]) -> Iterator[tuple[int, str]]:
-    pieces = key_pieces(text, needles, fold=False)
-    if pieces:
-        breaks = [match.start() for match in re.finditer("\n", text)]
-        yield from ((bisect_right(breaks, piece.start) + 1, piece.what) for piece in reversed(pieces))
-
-
-def _scalars_with_keys(text: str, needles: Sequence[Needle]) -> Iterator[tuple[int, int, str]]:
-    """Yield the first line, the last line and the finding of each value of a YAML document that holds a key."""
-    loader: type = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml is eight times as fast
-    waiting = list(yaml.compose_all(text, Loader=loader))
-    seen = set()
-    harmless = set()  # most values stand in every interaction
-    while waiting:
-        node = waiting.pop()
-        if node is None or id(node) in seen:  # an alias stands for a node that has been searched
-            continue
-        seen.add(id(node))
-        if not isinstance(node, yaml.ScalarNode):
-            waiting += [
-                part for pair in node.value for part in (pair if isinstance(pair, tuple) else (pair,))
-            ]
-            continue
-        if node.tag.endswith(":binary"):
-            what = key_in_bytes(_unbase64(node.value), needles)
-        elif node.value in harmless:
-            continue
-        else:
-            what = next((piece.what for piece in key_pieces(node.value, needles, fold=False)), None)
-        if what:
-            yield node.start_mark.line + 1, node.end_mark.line + 1, what
-        elif not node.tag.endswith(":binary"):
-            harmless.add(node.value)
-
-
-def _unbase64(text: str) -> bytes:
-    try:
-        return base64.b64decode(text)
-    except ValueError:
-        return text.encode("utf-8", "replace")
-
-
-# Tokens: secret without a known key ---------------------------------------------------------------------------
-
-
-def _token_pieces(view: View, names: re.Pattern[str] | None) -> Iterator[Piece]:
-    """Yield what is secret without a known key: tokens of Spidra and of bearers, and signatures of URLs.
-
-    Args:
-        view: A view of the text.
-
-        names: Names of parameters that are secret here beside those that are secret everywhere.
-    """
-    for pattern, group, what in ((_TOKEN, 0, "a Spidra key"), (_BEARER, 1, "a bearer token")):
-        for match in pattern.finditer(view.text):
-            yield piece_of(view, match.span(group), REDACTED, what)
-    for query in _QUERY.finditer(view.text):
-        given = list(_PARAMETER.finditer(view.text, *query.span()))
-        signs = [one for one in given if _SIGNS.fullmatch(one[1]) or (names and names.fullmatch(one[1]))]
-        if signs:
-            # When a URL expires is told beside its signature only; elsewhere it is nobody's secret.
-            signs += [one for one in given if one[1].lower() == "expires"]
-        for one in signs:
-            if one[2] not in {"", REDACTED_IN_URLS, REDACTED}:
-                yield piece_of(view, one.span(2), REDACTED_IN_URLS, f"{one[1]} in a URL")
+        return Scrubbing(self._forms).response(response)
 
 
 # Scrubbing ----------------------------------------------------------------------------------------------------
 
 
-class _Scrubbing:
+class Scrubbing:
     """One request or response being scrubbed; it notes what it replaces, and where."""
 
-    def __init__(self, needles: Sequence[Needle]) -> None:
+    def __init__(self, forms: Sequence[KeyForm]) -> None:
         self.found: list[tuple[str, str]] = []
-        self._needles = needles
+        self._forms = forms
         self._place = ""
         self._fields: Collection[str] = ()
 
     def note(self, what: str) -> None:
+        """Note what was found in the place that is looked at."""
         self.found.append((self._place, what))
 
     def request(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Return a request without secrets."""
         self._fields = SECRET_FIELDS
         self._place = "request URI"
         uri = self._uri(request["uri"])
@@ -282,6 +126,7 @@ class _Scrubbing:
         }
 
     def response(self, response: dict[str, Any]) -> dict[str, Any]:
+        """Return a response without secrets."""
         self._fields = ()
         headers = self._headers(response.get("headers") or {}, "response", _SEEN_SECRETS)
         self._place = "response body"
@@ -309,7 +154,7 @@ class _Scrubbing:
         return self._text(value) if isinstance(value, str) else value
 
     def _uri(self, uri: str) -> str:
-        return self._string(uri, instead=REDACTED_IN_URLS, fold=True, names=_KEY_PARAMETERS)
+        return self._string(uri, instead=REDACTED_IN_URLS, fold=True, names=KEY_PARAMETERS)
 
     def _headers(self, headers: dict[str, Any], side: str, secret: frozenset[str]) -> dict[str, Any]:
         scrubbed: dict[str, Any] = {}
@@ -419,7 +264,7 @@ class _Scrubbing:
         content = text.removeprefix(mark)
         scrubbed = self._json(content) if _is_json(content) else self._nearly_json(content)
         # Whatever JSON made of it: a key that can be read in the file is a key in the file.
-        if any(needle.text in scrubbed for needle in self._needles):
+        if any(form.text in scrubbed for form in self._forms):
             scrubbed = self._string(scrubbed)
         return mark + scrubbed
 
@@ -432,14 +277,14 @@ class _Scrubbing:
             return True
         if self._hinted(plain) or (plain is not text and self._hinted(text)):
             return True
-        return bool(key_pieces(text, self._needles, fold=False))
+        return bool(key_matches(text, self._forms, fold=False))
 
     @staticmethod
     def _hinted(text: str) -> bool:
         if "\0" in text:
             text = text.replace("\0", "")
         lower = text.lower()
-        return any(hint in lower for hint in _HINTS)
+        return any(hint in lower for hint in HINTS)
 
     def _json(self, text: str) -> str:
         """Return JSON without secrets; strings without any, and all between them, stay as they are."""
@@ -533,24 +378,24 @@ class _Scrubbing:
         if len(text) < SHORTEST_KEY:
             return text
         for _ in range(DEEPEST):  # what is replaced can, in theory, lay open something else
-            pieces = key_pieces(text, self._needles, fold=fold)
+            matches = key_matches(text, self._forms, fold=fold)
             if self._hinted(text):
-                pieces += _token_pieces(view_of(text), names)
+                matches += token_matches(undecoded(text), names)
             if has_escapes(text) and (plain := plain_text(text)) != text and self._hinted(plain):
-                pieces += _token_pieces(plain_view(text), names)
+                matches += token_matches(decoded(text), names)
             if "\0" in text and self._hinted(text):
-                pieces += _token_pieces(view_of(text).without(NULS, nothing), names)
-            if not pieces:
+                matches += token_matches(undecoded(text).without(NULS, nothing), names)
+            if not matches:
                 break
             parts = []
             last = 0
-            for piece in merged(pieces):
-                self.note(piece.what)
-                word = piece.instead if instead == REDACTED else instead
+            for match in merged(matches):
+                self.note(match.what)
+                word = match.instead if instead == REDACTED else instead
                 # UTF-16 has a NUL beside each letter, and what stands there instead must have, too.
-                word = "\0".join(word) if "\0" in text[piece.start : piece.end] else word
-                parts += [text[last : piece.start], word]
-                last = piece.end
+                word = "\0".join(word) if "\0" in text[match.start : match.end] else word
+                parts += [text[last : match.start], word]
+                last = match.end
             text = "".join([*parts, text[last:]])
         return text
 

@@ -1,0 +1,186 @@
+"""The format of cassettes, its serialisers and its filters: vcrpy's, so that whatever reads its files reads ours."""
+
+from __future__ import annotations
+
+import gc
+import inspect
+import os
+from contextlib import contextmanager
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+import vcr
+from vcr.cassette import Cassette
+
+from pytest_spidra.cassettes.conversion import (
+    below_root,
+    from_dict,
+    to_dict,
+    to_interaction,
+    to_request,
+    to_response,
+    to_vcr,
+)
+from pytest_spidra.cassettes.errors import CassetteError, SettingError
+from pytest_spidra.cassettes.reading import Reading, told_as
+from pytest_spidra.cassettes.recording import Interaction, Recording, Times
+from pytest_spidra.cassettes.writing import Writing
+from pytest_spidra.secrets.scrubber import Scrubber
+from pytest_spidra.traffic.address import BASE_URL
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+    from pathlib import Path
+
+    from pytest_spidra.traffic.reply import Reply
+    from pytest_spidra.traffic.request import Request
+
+# What vcrpy takes and a recording of ours decides differently, each with the reason.
+REFUSED = {
+    "record_mode": "the command line decides: --spidra-record",
+    "allow_playback_repeats": "it would show a batch's first state for ever",
+    "cassette_library_dir": "the ini option spidra_cassette_dir is the place for it",
+    "path_transformer": "the marker's cassette=… names the file",
+    "func_path_generator": "the marker's cassette=… names the file",
+}
+
+
+# What vcrpy takes and never looks at requests for.
+ABOUT_NO_REQUEST = frozenset(
+    {
+        "after_load_interaction",
+        "before_record_response",
+        "before_save_interaction",
+        "decode_compressed_response",
+        "filter_sensitive_data",
+        "match_on",
+        "serializer",
+    }
+)
+
+
+@contextmanager
+def _many_objects() -> Iterator[None]:
+    """Let the garbage collector rest: looking again and again at what only grows is half of the time."""
+    rests = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if rests:
+            gc.enable()
+
+
+class Format:
+    """How cassettes are read and written in one test: vcrpy with the settings of `spidra_vcr_config`.
+
+    Args:
+        config: Settings of ``vcr.VCR``: filters, hooks, ``match_on``, ``serializer``.
+
+    Raises:
+        SettingError: A setting that vcrpy does not know, or that a recording of ours decides differently.
+    """
+
+    def __init__(self, config: Mapping[str, Any]) -> None:
+        for name, reason in REFUSED.items():
+            if name in config:
+                msg = f"spidra_vcr_config sets {name!r}, which has no say here: {reason}."
+                raise SettingError(msg)
+        try:
+            merged = vcr.VCR(**config).get_merged_config()
+        except (TypeError, KeyError, ValueError) as error:
+            msg = f"spidra_vcr_config: vcrpy {version('vcrpy')} refuses it: {error}."
+            raise SettingError(msg) from None
+        known = inspect.signature(Cassette.__init__).parameters
+        self._config = {name: value for name, value in merged.items() if name in known}
+        if set(config) <= ABOUT_NO_REQUEST:
+            self._config["before_record_request"] = None  # or vcrpy copies each request, filters or none
+        self._filtered = Cassette("", **self._config).filter_request
+        self.suffix = ".json" if config.get("serializer") == "json" else ".yaml"
+        self.matchers: list[Callable[[Any, Any], Any]] | None = (
+            merged["match_on"] if "match_on" in config else None
+        )
+
+    @_many_objects()
+    def read(self, path: Path, base_url: str | None = None) -> Recording:
+        """Return what a file holds.
+
+        Args:
+            path: The file.
+
+            base_url: Where the API lives; the real one and loopback servers are known besides.
+
+        Raises:
+            MissingCassetteError: There is none.
+
+            CassetteError: It is no whole cassette of the batch API.
+        """
+        stored = Cassette.load(path=os.fspath(path), **{**self._config, "persister": Reading()})
+        interactions: list[Interaction] = []
+        pairs = list(zip(stored.requests, stored.responses, strict=True))
+        for number, (request, response) in enumerate(pairs, 1):
+            below = below_root(request.method.upper(), request.uri, base_url)
+            if below is None:
+                continue
+            with told_as(path, number):
+                interactions.append(to_interaction(len(interactions) + 1, request, response, below))
+        if pairs and not interactions:
+            asked = "\n".join(f"    {request.method} {request.uri}" for request, _ in pairs[:5])
+            msg = (
+                f"{path} is a cassette of another API: none of its {len(pairs)} requests is one of the batch "
+                f"API at {base_url or BASE_URL}.\n\nIt holds\n{asked}"
+            )
+            raise CassetteError(msg)
+        return Recording(path, interactions, len(pairs) - len(interactions))
+
+    def asked(self, request: Request, base_url: str, keys: Collection[str]) -> tuple[Any, Request]:
+        """Return a request as it would stand in a cassette, for vcrpy and for us.
+
+        Headers are of interest to matchers only, and left out when there are none.
+        """
+        filtered = self._filtered(to_vcr(request, base_url))
+        if filtered is None:
+            msg = f"spidra_vcr_config drops the request {request.method} {request.target}"
+            raise CassetteError(msg)
+        told = to_dict(filtered)
+        if self.matchers is None:
+            told["headers"] = {
+                name: value for name, value in told["headers"].items() if name.lower() == "content-encoding"
+            }
+        clean = from_dict(Scrubber(keys).request(told))
+        below = below_root(clean.method, clean.uri, base_url) or (request.path, request.query)
+        return clean, to_request(clean, below)
+
+    @_many_objects()
+    def write(
+        self,
+        path: Path,
+        interactions: Iterable[tuple[Request, Reply, Times]],
+        base_url: str,
+        keys: Collection[str],
+    ) -> None:
+        """Put a cassette in the place of what stood there, as a whole.
+
+        Args:
+            path: The file; its folder is made when it is missing.
+
+            interactions: What was sent, what came back, and when.
+
+            base_url: The URL below which it was sent.
+
+            keys: API keys that must not stand in the file, in whatever form.
+
+        Raises:
+            CassetteError: A key stands in it, or it cannot be written. What stood there is as it was.
+        """
+        cassette = Cassette(os.fspath(path), **{**self._config, "persister": Writing(keys)})
+        for request, reply, times in interactions:
+            before = len(cassette)
+            cassette.append(to_vcr(request, base_url), to_response(reply, times))
+            if len(cassette) == before:
+                msg = (
+                    f"spidra_vcr_config drops {request.method} {request.target}: a replay could not answer it. "
+                    f"{path} is as it was."
+                )
+                raise CassetteError(msg)
+        cassette._save(force=True)  # noqa: SLF001 - vcrpy has no public way to save but leaving its patches

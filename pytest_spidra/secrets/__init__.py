@@ -1,0 +1,1 @@
+"""Secrets: keeps what opens a door out of files, and finds it there."""
