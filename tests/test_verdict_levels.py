@@ -160,7 +160,7 @@ def test_the_warning_points_at_the_test(run):
 
 WORKERS = [
     pytest.param((), id="alone"),
-    pytest.param(("-n", "2"), id="xdist", marks=[pytest.mark.slow, pytest.mark.usefixtures("xdist")]),
+    pytest.param(("-n", "2"), id="xdist", marks=pytest.mark.slow),
 ]
 
 
