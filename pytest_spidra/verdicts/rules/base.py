@@ -52,6 +52,9 @@ class Rule:
     fix: ClassVar[str]
     exact_waits_only: ClassVar[bool] = False
 
+    covers: ClassVar[frozenset[str]] = frozenset()
+    """Other rules whose remedy its own names already."""
+
     shares_deeds: ClassVar[bool] = True
     """Whether a graver rule's accusation of the same deed is enough; False for what is wrong in a request itself."""
 

@@ -96,7 +96,10 @@ def _one_for_each_deed(rules: Sequence[Rule]) -> list[Accusation]:
                 fresh = accusation.deeds - charged.keys()
                 if not fresh:
                     for one in graver.values():
-                        if accusation.fix not in (one.fix, *one.also):
+                        if rule.name not in RULES[one.rule].covers and accusation.fix not in (
+                            one.fix,
+                            *one.also,
+                        ):
                             one.also.append(accusation.fix)
                     continue
                 charged |= dict.fromkeys(fresh, accusation)

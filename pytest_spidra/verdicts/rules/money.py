@@ -30,6 +30,7 @@ class DoubleSubmission(Rule):
     name = "double-submission"
     why = "Both batches are scraped and both are billed: the same pages are paid twice."
     fix = "After a submit whose reply was lost, look for the batch in GET /batch/scrape before sending it again."
+    covers = frozenset({"blind-resend"})
 
     def __init__(self, *given: Any) -> None:
         super().__init__(*given)
