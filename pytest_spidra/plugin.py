@@ -165,6 +165,16 @@ def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, Any, Any]:
             end.after_teardown()
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_sessionfinish(session: pytest.Session) -> Generator[None, Any, Any]:
+    """Leave nothing behind of a test that was interrupted: it has no teardown of its own."""
+    try:
+        return (yield)
+    finally:
+        if end := session.config.stash.get(END_OF_TEST, None):
+            end.close()
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """List the accusations of the run, grouped by rule."""
     from pytest_spidra.sessions.summary import summarize

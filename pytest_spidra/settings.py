@@ -22,7 +22,7 @@ BEGAN = pytest.StashKey[float]()
 """When this run began, in seconds since the Unix epoch; kept in the stash of `pytest.Config`."""
 
 END_OF_TEST = pytest.StashKey[Any]()
-"""The `EndOfTest` of a test that uses the plugin; kept in the stash of its item."""
+"""The `EndOfTest` of a test that uses the plugin; kept in the stash of its item, and of `pytest.Config` while it lasts."""
 
 MARKER = (
     'spidra(*, modes=("mock", "replay"), cassette=None, allow_unused_steps=False, clock="virtual", rules="warn", '

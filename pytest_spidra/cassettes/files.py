@@ -353,7 +353,7 @@ class _Writing:
             )
             raise CassetteError(msg)
         try:
-            _put(Path(path), text)
+            replace_file(Path(path), text.encode())
         except OSError as error:
             msg = f"{path} could not be written: {error}"
             raise CassetteError(msg) from None
@@ -374,13 +374,13 @@ def _in_words(where: str, text: str) -> str:
     return place
 
 
-def _put(path: Path, text: str) -> None:
+def replace_file(path: Path, content: bytes) -> None:
     """Replace a file: whoever reads it sees the old one or the new one, and so does who finds it after a crash."""
     path.parent.mkdir(parents=True, exist_ok=True)
     number, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
     try:
-        with os.fdopen(number, "w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
+        with os.fdopen(number, "wb") as file:
+            file.write(content)
             file.flush()
             os.fsync(number)
         mask = os.umask(0)

@@ -47,7 +47,7 @@ class Recorder:
     routable = False
 
     def __init__(self, path: Path, writing: Format, base_url: str, key: str, *, began: float) -> None:
-        self._path = path
+        self.path = path
         self._writing = writing
         self._base_url = base_url
         self._keys = {key}
@@ -99,13 +99,13 @@ class Recorder:
         Raises:
             CassetteError: It cannot.
         """
-        folder = self._path.parent
+        folder = self.path.parent
         while not folder.exists():
             folder = folder.parent
         if not folder.is_dir():
-            msg = f"{self._path} could not be written: {folder} is no folder. Nothing was sent."
+            msg = f"{self.path} could not be written: {folder} is no folder. Nothing was sent."
         elif not os.access(folder, os.W_OK | os.X_OK):
-            msg = f"{self._path} could not be written: the folder {folder} is read-only. Nothing was sent."
+            msg = f"{self.path} could not be written: the folder {folder} is read-only. Nothing was sent."
         else:
             return
         raise CassetteError(msg)
@@ -123,7 +123,7 @@ class Recorder:
             raise CassetteError(
                 "\n\n".join(
                     [
-                        paragraph(f"{self._path} was not written: {self._broken}."),
+                        paragraph(f"{self.path} was not written: {self._broken}."),
                         paragraph(
                             "A cassette holds replies only, so a replay could not show what the client saw here. "
                             "Record anew; a failure that belongs to the test is scripted: reply_lost(), "
@@ -135,17 +135,17 @@ class Recorder:
         done = [self._done[number] for number in sorted(self._done)]
         if self._saved == len(done):
             return
-        with _alone_in(self._path.parent):
+        with _alone_in(self.path.parent):
             if self._saved is None:
                 self._refuse_sharing(done)
-            self._writing.write(self._path, done, self._base_url, self._keys)
+            self._writing.write(self.path, done, self._base_url, self._keys)
         self._saved = len(done)
 
     def _refuse_sharing(self, done: list[tuple[Request, Reply, Times]]) -> None:
         """Refuse to replace what another test has recorded in this run with something else."""
         try:
-            young = self._path.stat().st_mtime >= self._began
-            there = self._writing.read(self._path, self._base_url) if young else None
+            young = self.path.stat().st_mtime >= self._began
+            there = self._writing.read(self.path, self._base_url) if young else None
         except (OSError, MissingCassetteError, CassetteError):
             return
         if there is None:
@@ -153,7 +153,7 @@ class Recorder:
         if [_kind(request) for request, _, _ in done] != [_kind(one.request) for one in there.interactions]:
             raise CassetteError(
                 paragraph(
-                    f"{self._path} was not written: another test has recorded other requests into it a moment ago, "
+                    f"{self.path} was not written: another test has recorded other requests into it a moment ago, "
                     "and only one of them could be replayed. Give each test a cassette of its own."
                 )
             )

@@ -10,11 +10,9 @@ if TYPE_CHECKING:
 
 
 class TimeFunctions(NamedTuple):
-    """The functions of the time module that the clock stands in for."""
+    """The functions of the time module that the clock stands in for. Those that tell dates: see dates."""
 
     sleep: Callable[..., None]
-    time: Callable[[], float]
-    time_ns: Callable[[], int]
     monotonic: Callable[[], float]
     monotonic_ns: Callable[[], int]
 
@@ -24,12 +22,19 @@ def current_functions() -> TimeFunctions:
     return TimeFunctions(*(getattr(time, name) for name in TimeFunctions._fields))
 
 
+_WALL = (time.time_ns,)
+
+
 class RealTime:
     """Keeps the real functions, in a tuple: names of a module the alias sweep would replace."""
 
     def __init__(self) -> None:
         """Take the ones of this moment; a clock that starts takes them again, once checked."""
         self.functions = current_functions()
+
+    def wall(self) -> int:
+        """Return the real date, or what a trip of time-machine says that it is, in microseconds since the epoch."""
+        return _WALL[0]() // 1_000
 
     def now(self) -> int:
         """Return the real monotonic time in microseconds."""

@@ -7,10 +7,9 @@ import time
 import weakref
 from typing import TYPE_CHECKING, Any
 
-from pytest_spidra.clock.functions import REAL
 from pytest_spidra.clock.other_fakes import refuse_frozen_loop, refuse_looptime
 from pytest_spidra.clock.units import MICROSECONDS, whole_ticks
-from pytest_spidra.clock.waiting import PAUSE_FIRST, PAUSE_LAST, Waiter
+from pytest_spidra.clock.waiting import PAUSE_FIRST, PAUSE_LAST, PAUSE_OF_OTHERS, Waiter
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,8 +29,8 @@ class LoopWaiter(Waiter):
 
     asks_alone = True
 
-    def __init__(self, loop: Any, selector: Any) -> None:
-        super().__init__()
+    def __init__(self, loop: Any, selector: Any, asked: int | None) -> None:
+        super().__init__(asked)
         self.loop = loop
         try:
             registered = len(selector.get_map())
@@ -43,6 +42,11 @@ class LoopWaiter(Waiter):
         """Tell whether no other thread has called call_soon_threadsafe since it fell asleep."""
         pipe = getattr(self.loop, "_ssock", None)
         return pipe is None or not _is_readable(pipe)
+
+    def is_its_threads_only_wait(self) -> bool:
+        """Tell whether the loop has no other timers."""
+        timers: int = len(self.loop._scheduled) - self.loop._timer_cancelled_count
+        return timers <= 1
 
     def wake(self) -> None:
         """Interrupt the select as call_soon_threadsafe would."""
@@ -109,30 +113,25 @@ class Loops:
         if events:
             return events
         schedule = self.schedule
-        with schedule.changed:
-            waiter = LoopWaiter(loop, selector)
-            if timeout is not None:
-                ticks = whole_ticks(timeout)
-                waiter.deadline = schedule.elapsed + ticks
-                waiter.gives_up_at = REAL.now() + ticks
+        waiter = LoopWaiter(loop, selector, None if timeout is None else whole_ticks(timeout))
+        with schedule.lock:
             outer = schedule.enter(waiter)
         try:
             pause = PAUSE_FIRST
             while True:
-                with schedule.changed:
+                with schedule.lock:
                     if schedule.is_over(waiter):
                         return []
-                    again = waiter.deadline is not None and schedule.step(waiter)
-                if again:
-                    continue
-                # In slices, for what ends this wait without writing to the loop's pipe. Without a
-                # deadline nothing does: whoever has one does the looking.
-                events = select(waiter.bounded(pause) if waiter.deadline else None)
-                if events:
+                    looks = schedule.looks(waiter)
+                    if looks and schedule.step():
+                        pause = PAUSE_FIRST
+                        continue
+                # In slices, for what ends this wait without writing to the loop's pipe.
+                if events := select(pause if looks else PAUSE_OF_OTHERS):
                     return events
                 pause = min(2 * pause, PAUSE_LAST)
         finally:
-            with schedule.changed:
+            with schedule.lock:
                 schedule.leave(outer)
 
 

@@ -11,14 +11,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-def time_machine_trip() -> object:
-    """Return something that differs between two trips of time-machine; None outside of any."""
-    stack = getattr(sys.modules.get("time_machine"), "traveller_stack", None)
-    if not stack:
-        return None
-    return id(stack[-1]), getattr(stack[-1], "_destination_timestamp_ns", None)
-
-
 def refuse_other_fakes(stand_ins: TimeFunctions) -> None:
     """Raise RuntimeError if somebody else has replaced functions of ``time``, or drives the loop of this thread."""
     for name, found, stand_in in zip(TimeFunctions._fields, current_functions(), stand_ins, strict=True):

@@ -1,9 +1,14 @@
-"""How thread pools and other executors come to live on the clock: their work for the test is counted."""
+"""How executors and child processes come to live on the clock: their work for the test is counted."""
 
 from __future__ import annotations
 
+import functools
+import os
+import sys
 import weakref
 from typing import TYPE_CHECKING, Any
+
+from pytest_spidra.clock.schedule import BLOCKED, CAN_JUMP, COMPUTES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,7 +31,7 @@ class _Pool:
 
 
 class OpenWork:
-    """What executors have to do for the test.
+    """What executors and child processes have to do for the test.
 
     Args:
         schedule: The test's time.
@@ -43,10 +48,33 @@ class OpenWork:
         """Have none."""
         self._pools: weakref.WeakKeyDictionary[Any, _Pool] = weakref.WeakKeyDictionary()
         self._elsewhere = 0
+        self._commands: weakref.WeakSet[Any] = weakref.WeakSet()
+        self._foreign_processes: weakref.WeakSet[Any] = weakref.WeakSet()
 
-    def may_begin_or_run(self) -> bool:
-        """Tell whether something is done, or about to be begun, where no thread of the test shows it."""
-        return self._elsewhere > 0 or any(pool.has_work_to_begin() for pool in self._pools.values())
+    def begin(self) -> None:
+        """Leave out the processes of ``multiprocessing`` that are there already."""
+        self._foreign_processes.update(_processes())
+
+    def activity(self) -> int:
+        """Return what is done, or about to be begun, where no thread of the test shows it."""
+        if self._pools and any(pool.has_work_to_begin() for pool in self._pools.values()):
+            return COMPUTES
+        return BLOCKED if self._elsewhere or self._has_living_child() else CAN_JUMP
+
+    def _has_living_child(self) -> bool:
+        commands = self._commands and any(
+            command.returncode is None and _lives(getattr(command, "pid", None))
+            for command in list(self._commands)
+        )
+        return bool(commands) or any(
+            _lives(getattr(process, "_popen", None) and process._popen.pid)
+            for process in _processes()
+            if process not in self._foreign_processes and not _serves_an_executor(process)
+        )
+
+    def note_command(self, command: Any) -> None:
+        """Count a child process of ``subprocess`` for as long as it lives."""
+        self._commands.add(command)
 
     def is_handed_in_here(self) -> bool:
         """Tell whether what this thread hands in is the test's."""
@@ -100,7 +128,7 @@ class Work:
         finally:
             with schedule.lock:
                 membership.end_work()
-                schedule.busy_reads.pause()  # real work is not somebody watching the clock
+                schedule.busy_reads.forget()  # real work is not somebody watching the clock
                 self._pool.running -= 1
 
     def cancel(self, _future: Any = None) -> None:
@@ -109,6 +137,50 @@ class Work:
             if not self._begun and not self._over:
                 self._pool.queued -= 1
             self._over = True
+
+
+def _processes() -> list[Any]:
+    module = sys.modules.get("multiprocessing.process")
+    return [] if module is None else list(module._children)
+
+
+def _serves_an_executor(process: Any) -> bool:
+    # Its work is counted when it is handed in; between two pieces it lives and has nothing to do.
+    return getattr(getattr(process, "_target", None), "__module__", "") == "concurrent.futures.process"
+
+
+def _lives(pid: int | None) -> bool:
+    """Tell whether a child runs, without taking the news of its end from whoever waits for it."""
+    if not pid or not hasattr(os, "waitid"):
+        return pid is not None
+    try:
+        return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
+    except ChildProcessError:
+        return False
+
+
+def make_popen(open_work: OpenWork, real_init: Any) -> Any:
+    """Let commands that the test starts count as its work."""
+
+    @functools.wraps(real_init)
+    def __init__(self: Any, *args: Any, **kwargs: Any) -> None:  # noqa: N807 - it is one
+        real_init(self, *args, **kwargs)
+        if open_work.is_handed_in_here():
+            open_work.note_command(self)
+
+    return __init__
+
+
+def make_process_submit(open_work: OpenWork, real_submit: Any) -> Any:
+    """Count work in pools of processes until it is done."""
+
+    def submit(self: Any, fn: Any, /, *args: Any, **kwargs: Any) -> Any:
+        future = real_submit(self, fn, *args, **kwargs)
+        if open_work.is_handed_in_here():
+            open_work.count_until_done(future)
+        return future
+
+    return submit
 
 
 def make_submit(open_work: OpenWork, real_submit: Any) -> Any:

@@ -7,31 +7,43 @@ from typing import TYPE_CHECKING
 
 from pytest_spidra.clock.busy_reads import BusyReadDetector
 from pytest_spidra.clock.functions import REAL
-from pytest_spidra.clock.waiting import PAUSE_FIRST, PAUSE_LAST, Waiter
+from pytest_spidra.clock.units import MICROSECONDS, ROUNDING
+from pytest_spidra.clock.waiting import PAUSE_FIRST, PAUSE_LAST, PAUSE_OF_OTHERS, Waiter
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+CAN_JUMP, BLOCKED, COMPUTES = 1, 0, -1
+"""What the test's threads do: all wait; one is blocked by something that the clock does not know; one computes."""
+
+_LONGEST_DOUBT = 50_000
+"""Real microseconds between two looks that count at most: whoever looks does not always get to run."""
 
 
 class Schedule:
     """Virtual time: a number of microseconds, and the threads that wait for it to grow.
 
-    `changed` guards all of it.
+    One of the threads that wait looks whether time may jump; the others sleep until they are woken. When nobody
+    can say whether a thread is going to run on, the clock of doubts goes: a wait that it has seen through is over.
+    `lock` guards all of it.
 
     Args:
         paced: Whether a wait lasts as long in real time as in virtual time.
     """
 
-    nobody_can_run: Callable[[int], bool]
-    """Tells at a real moment whether no thread of the test can run on, so that time may jump."""
+    activity: Callable[[int], int]
+    """Tells at a real moment what the test's threads do."""
 
     def __init__(self, *, paced: bool) -> None:
         self._paced = paced
         self.lock = threading.RLock()
-        self.changed = threading.Condition(self.lock)
         self.stopped = True
-        self.elapsed = 0
+        self.elapsed: int = 0
         """Virtual microseconds since the start."""
+        self.rest = 0.0
+        """The part of a microsecond that has passed beyond, as somebody waited for what rounding left of a wait."""
+        self.moved: Callable[[int], None] | None = None
+        """Is told of each move, in microseconds."""
         self.forget()
 
     def forget(self) -> None:
@@ -42,20 +54,28 @@ class Schedule:
         """The real moment at which a wait last began or ended."""
         self.quiet_since: int | None = None
         """The real moment since which all threads were found waiting."""
+        self.jumps = 0
+        """How often time has jumped."""
+        self._looker: int | None = None
         self._flows_since: int | None = None
+        self._doubts = 0
+        self._looked_at = 0
 
     # -- following real time ---------------------------------------------------------------------
 
     def catch_up(self) -> None:
         """Follow real time where the clock has to; called whenever it is read."""
+        if self._flows_since is not None and not self.stopped:
+            with self.lock:
+                self._flow(REAL.now())
+
+    def watch(self) -> None:
+        """Follow real time also for code that does nothing but watch the clock, as somebody reads it just now."""
         if self.stopped:
             return
-        real = REAL.now()
-        if self._flows_since is not None:
-            with self.changed:
-                self._flow(real)
-        elif owed := self.busy_reads.read(real):
-            with self.changed:
+        self.catch_up()
+        if owed := self.busy_reads.read(REAL.now()):
+            with self.lock:
                 self.move(owed)
 
     def _flow(self, real: int) -> None:
@@ -67,68 +87,111 @@ class Schedule:
         """Move by so many microseconds, but not past a deadline: whoever waits for it sees exactly that time."""
         upcoming = self._next_deadline()
         target = self.elapsed + ticks
-        self.elapsed = target if upcoming is None else min(target, upcoming)
-        self._wake_due()
+        self._arrive(target if upcoming is None else min(target, upcoming))
 
-    # -- jumping ---------------------------------------------------------------------------------
-
-    def _jump(self) -> None:
-        upcoming = self._next_deadline()
-        if upcoming is not None:
-            self.elapsed = upcoming
+    def advance(self, ticks: int) -> None:
+        """Move by so many microseconds, from deadline to deadline, without waiting for those whose time comes."""
+        with self.lock:
+            target = self.elapsed + ticks
+            while (upcoming := self._next_deadline()) is not None and upcoming <= target:
+                self._arrive(upcoming)
+            self._arrive(target)
             self.busy_reads.forget()
-            self.last_activity = REAL.now()
-            self.quiet_since = None
-            self._wake_due()
 
-    def _next_deadline(self) -> int | None:
-        return min(
-            (
-                waiter.deadline
-                for waiter in self.waiters.values()
-                if waiter.deadline is not None and waiter.deadline > self.elapsed
-            ),
-            default=None,
-        )
-
-    def _wake_due(self) -> None:
-        self.changed.notify_all()
+    def _arrive(self, moment: int) -> None:
+        ticks, self.elapsed, self.rest = moment - self.elapsed, moment, 0.0
+        if ticks and self.moved:
+            self.moved(ticks)
         me = threading.get_ident()
         for ident, waiter in self.waiters.items():
             if ident != me and self.is_over(waiter):
                 waiter.wake()
 
+    # -- jumping ---------------------------------------------------------------------------------
+
+    def _jump(self, to: int) -> None:
+        self.jumps += 1
+        self.last_activity = REAL.now()
+        self.quiet_since = None
+        self._arrive(to)
+
+    def _next_deadline(self) -> int | None:
+        first = self._first()
+        return None if first is None else first.deadline
+
+    def _first(self) -> Waiter | None:
+        """Return whose deadline comes next."""
+        first, moment = None, None
+        for waiter in self.waiters.values():
+            deadline = waiter.deadline
+            if deadline is not None and deadline > self.elapsed and (moment is None or deadline < moment):
+                first, moment = waiter, deadline
+        return first
+
     def wake_everybody(self) -> None:
-        """End all waits."""
-        with self.changed:
-            self.changed.notify_all()
+        """End all waits that have a limit; the others look, and wait on."""
+        with self.lock:
             for waiter in list(self.waiters.values()):
-                waiter.deadline = -1  # over, even if the same clock is started again meanwhile
+                if waiter.deadline is not None:
+                    waiter.deadline = -1  # over, even if the same clock is started again meanwhile
                 waiter.wake()
 
     # -- waiting ---------------------------------------------------------------------------------
 
-    def is_over(self, waiter: Waiter) -> bool:
-        """Tell whether somebody's moment has come."""
-        deadline = waiter.deadline
-        return self.stopped or (deadline is not None and self.elapsed >= deadline)
+    def is_rounding(self, seconds: float) -> bool:
+        """Tell whether somebody waits for what rounding left of a wait; if so, it has passed."""
+        if seconds * MICROSECONDS > ROUNDING or self.rest > ROUNDING:
+            return False
+        self.rest += ROUNDING
+        return True
 
-    def step(self, waiter: Waiter) -> bool:
-        """Jump if that is right; tell whether it is worth looking again at once."""
+    def is_over(self, waiter: Waiter) -> bool:
+        """Tell whether somebody's moment has come, whatever brought it."""
+        if waiter.notified or waiter.refusal:
+            return True
+        deadline = waiter.deadline
+        return deadline is not None and (self.stopped or self.elapsed >= deadline)
+
+    def looks(self, waiter: Waiter) -> bool:
+        """Tell whether this thread is the one that looks whether time may jump."""
+        looking = self.waiters.get(self._looker) if self._looker is not None else None
+        if looking is None or (looking.deadline is None and waiter.deadline is not None):
+            self._looker = threading.get_ident()
+            return True
+        return looking is waiter
+
+    def step(self) -> bool:
+        """Move if that is right; tell whether it was."""
         real = REAL.now()
         self._flow(real)
-        if self.is_over(waiter):
+        since, self._looked_at = real - self._looked_at, real
+        if self._paced:
+            activity, self._doubts = BLOCKED, real
+        else:
+            activity = self.activity(real)
+            if activity == BLOCKED:
+                self._doubts += min(since, _LONGEST_DOUBT)
+        first = self._first()
+        if first is None or first.deadline is None or first.gives_up_at is None:
+            return False
+        if activity == CAN_JUMP:
+            self._jump(first.deadline)
             return True
-        if not self._paced and self.nobody_can_run(real):
-            self._jump()
-            return True
-        if waiter.gives_up_at is not None and real >= waiter.gives_up_at:
-            # One deadline at a time, with a pause: others' waits may end before this one.
-            self._jump()
+        if self._doubts >= first.gives_up_at:
+            # One deadline at a time, with a pause: others' waits may end before the next one.
+            self._jump(first.deadline)
         return False
+
+    def set_deadline(self, waiter: Waiter, ticks: int) -> None:
+        """Let somebody wait for so many microseconds from now on."""
+        waiter.deadline = self.elapsed + ticks
+        if waiter.gives_up_at is None:
+            waiter.gives_up_at = ticks + (REAL.now() if self._paced else self._doubts)
 
     def enter(self, waiter: Waiter) -> Waiter | None:
         """Let this thread wait; return what it was waiting for already."""
+        if waiter.asked is not None:
+            self.set_deadline(waiter, waiter.asked)
         ident = threading.get_ident()
         outer = self.waiters.get(ident)
         self.waiters[ident] = waiter
@@ -153,18 +216,49 @@ class Schedule:
             self._flow(real)
             if not any(waiter.woken_by_io for waiter in self.waiters.values()):
                 self._flows_since = None
-        self.busy_reads.pause()
+        self.busy_reads.forget()
+        if self._looker == ident:
+            self._looker = None
+            self._let_another_look()
 
-    def sleep(self, ticks: int) -> None:
-        """Wait until so many microseconds have passed."""
-        with self.changed:
-            waiter = Waiter(self.elapsed + ticks, REAL.now() + ticks)
+    def _let_another_look(self) -> None:
+        able = [waiter for waiter in self.waiters.values() if waiter.can_look and not self.is_over(waiter)]
+        for waiter in sorted(able, key=lambda waiter: waiter.deadline is None)[:1]:
+            waiter.wake()
+
+    def wait(self, waiter: Waiter) -> bool:
+        """Wait until it is over; return whether another thread ended it."""
+        with self.lock:
             outer = self.enter(waiter)
-            try:
-                pause = PAUSE_FIRST
-                while not self.is_over(waiter):
-                    if not self.step(waiter):
-                        self.changed.wait(waiter.bounded(pause))
-                        pause = min(2 * pause, PAUSE_LAST)
-            finally:
+        try:
+            pause = PAUSE_FIRST
+            while True:
+                with self.lock:
+                    if self.is_over(waiter):
+                        return waiter.notified
+                    looks = self.looks(waiter)
+                    if looks and self.step():
+                        pause = PAUSE_FIRST
+                        continue
+                    blocker = waiter.blocker()
+                blocker.acquire(timeout=pause if looks else PAUSE_OF_OTHERS)
+                pause = min(2 * pause, PAUSE_LAST)
+        finally:
+            with self.lock:
                 self.leave(outer)
+
+    def poll(self, waiter: Waiter, is_done: Callable[[float], bool]) -> bool:
+        """Wait for what only asking tells, `is_done(real seconds to wait for it at most)`; return whether it came."""
+        with self.lock:
+            outer = self.enter(waiter)
+        try:
+            pause = 0.0
+            while not is_done(pause):
+                with self.lock:
+                    if self.is_over(waiter):
+                        return False
+                    pause = PAUSE_FIRST if self.step() else min(2 * pause + PAUSE_FIRST, PAUSE_LAST)
+        finally:
+            with self.lock:
+                self.leave(outer)
+        return True

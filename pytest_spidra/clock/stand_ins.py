@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from pytest_spidra.clock.aliases import AliasSweep, lives_in_real_time
 from pytest_spidra.clock.functions import REAL, TimeFunctions
 from pytest_spidra.clock.units import MICROSECONDS, whole_ticks
+from pytest_spidra.clock.waiting import Waiter
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -43,6 +44,10 @@ class RunningClock(Protocol):
     @property
     def monotonic(self) -> int:
         """Microseconds since some moment."""
+
+    @property
+    def replaced(self) -> dict[Any, Any]:
+        """What else is to be replaced by what, wherever it is known."""
 
 
 class Installed:
@@ -82,27 +87,34 @@ class Installed:
 
     def put(self) -> None:
         """Put the stand-ins where the real functions are."""
-        _sweep.swap(dict(zip(REAL.functions, STAND_INS, strict=True)))
+        others = self.clock.replaced if self.clock else {}
+        _sweep.swap({**dict(zip(REAL.functions, STAND_INS, strict=True)), **others})
 
-    def take_away(self) -> None:
-        """Put the real functions where the stand-ins are."""
-        _sweep.swap(dict(zip(STAND_INS, REAL.functions, strict=True)), restoring=True)
+    @staticmethod
+    def take_away(others: dict[Any, Any]) -> None:
+        """Put the real functions where the stand-ins are, and the keys of `others` where their values are."""
+        back = {other: real for real, other in others.items()}
+        _sweep.swap({**dict(zip(STAND_INS, REAL.functions, strict=True)), **back}, restoring=True)
 
 
 INSTALLED = Installed()
 _sweep = AliasSweep(home=__name__)
 
 
-def _clock_of(caller: FrameType, *, sleeping: bool = False) -> RunningClock | None:
+def goes_by_clock(caller: FrameType) -> bool:
+    """Tell whether the code in a frame of this thread goes by a virtual clock just now."""
+    return _clock_of(caller) is not None
+
+
+def _clock_of(caller: FrameType) -> RunningClock | None:
     clock = INSTALLED.clock
     if clock is None or not clock.membership.covers_this_thread():
         return None
-    module_name = caller.f_globals.get("__name__", "")
-    return None if lives_in_real_time(module_name, sleeping=sleeping) else clock
+    return None if lives_in_real_time(caller.f_globals.get("__name__", "")) else clock
 
 
 def _sleep(*args: Any, **kwargs: Any) -> None:
-    clock = _clock_of(sys._getframe(1), sleeping=True)
+    clock = _clock_of(sys._getframe(1))
     if clock is None or len(args) != 1 or kwargs:
         return REAL.functions.sleep(*args, **kwargs)
     duration = args[0]
@@ -113,31 +125,28 @@ def _sleep(*args: Any, **kwargs: Any) -> None:
             return REAL.functions.sleep(duration)  # which says what is wrong with it
     if not 0 < duration < _LONGEST_SLEEP:
         return REAL.functions.sleep(duration)  # raises, or for 0 lets other threads run
-    clock.schedule.sleep(whole_ticks(duration))
+    if not clock.schedule.is_rounding(duration):
+        clock.schedule.wait(Waiter(whole_ticks(duration)))
     return None
-
-
-def _time() -> float:
-    clock = _clock_of(sys._getframe(1))
-    return REAL.functions.time() if clock is None else clock.now / MICROSECONDS
-
-
-def _time_ns() -> int:
-    clock = _clock_of(sys._getframe(1))
-    return REAL.functions.time_ns() if clock is None else clock.now * 1_000
 
 
 def _monotonic() -> float:
     clock = _clock_of(sys._getframe(1))
-    return REAL.functions.monotonic() if clock is None else clock.monotonic / MICROSECONDS
+    if clock is None:
+        return REAL.functions.monotonic()
+    clock.schedule.watch()
+    return (clock.monotonic + clock.schedule.rest) / MICROSECONDS
 
 
 def _monotonic_ns() -> int:
     clock = _clock_of(sys._getframe(1))
-    return REAL.functions.monotonic_ns() if clock is None else clock.monotonic * 1_000
+    if clock is None:
+        return REAL.functions.monotonic_ns()
+    clock.schedule.watch()
+    return clock.monotonic * 1_000
 
 
-STAND_INS = TimeFunctions(_sleep, _time, _time_ns, _monotonic, _monotonic_ns)
+STAND_INS = TimeFunctions(_sleep, _monotonic, _monotonic_ns)
 
 for _name, _function in zip(TimeFunctions._fields, STAND_INS, strict=True):
     # As the originals are called: it is what tracebacks show, and what pickle goes by.

@@ -25,6 +25,8 @@ SEEMS_TO_WAIT = 2
 
 # `with lock:` calls no Python function if the lock is one of C's, and only locks block there.
 _BEFORE_WITH = opmap.get("BEFORE_WITH")
+# From Python 3.14 on: the one that fetches __enter__, two units before the call.
+_LOAD_SPECIAL, _CALL = opmap.get("LOAD_SPECIAL"), opmap.get("CALL")
 
 _SHORT_LOCKS = ("threading", "queue", "logging", "concurrent.futures.thread", "concurrent.futures._base")
 """Modules that hold their locks for an instant: who is found at one merely was not scheduled. All of this
@@ -33,10 +35,11 @@ package are of that kind, too."""
 _SELECT = ("selectors", "select")
 _POOL_WORKER = ("concurrent.futures.thread", "_worker")
 _TRIO_WORKER = ("trio._core._thread_cache", "_work")
+_RELOCKING = (f"{__package__}.thread_waits", "_lock_again")
 
 
-def state_of(frame: FrameType) -> tuple[int, float | None]:
-    """Return what a thread whose innermost frame this is does, and the limit of its wait."""
+def state_of(frame: FrameType) -> int:
+    """Return what a thread whose innermost frame this is does."""
     where = (frame.f_globals.get("__name__", ""), frame.f_code.co_name)
     if where[0] == "threading":
         if where[1] == "wait":
@@ -44,40 +47,40 @@ def state_of(frame: FrameType) -> tuple[int, float | None]:
         if where[1] in {"join", "_wait_for_tstate_lock"}:
             return _in_join(frame.f_locals)
     if where == _POOL_WORKER:
-        return _in_pool_worker(frame.f_locals), None
+        return _in_pool_worker(frame.f_locals)
     if where == _TRIO_WORKER:
-        return _in_trio_worker(frame.f_locals), None
-    if where == _SELECT or (_is_entering_a_lock(frame) and not _holds_locks_briefly(where[0])):
-        return SEEMS_TO_WAIT, None
-    return RUNS, None
+        return _in_trio_worker(frame.f_locals)
+    if where in {_SELECT, _RELOCKING} or (is_entering_a_lock(frame) and not _holds_locks_briefly(where[0])):
+        return SEEMS_TO_WAIT
+    return RUNS
 
 
 def _holds_locks_briefly(module: str) -> bool:
     return module in _SHORT_LOCKS or module.rpartition(".")[0] == __package__
 
 
-def _is_entering_a_lock(frame: FrameType) -> bool:
-    return _BEFORE_WITH is not None and frame.f_code.co_code[frame.f_lasti] == _BEFORE_WITH
+def is_entering_a_lock(frame: FrameType) -> bool:
+    """Tell whether a frame stands where ``with`` calls what C code does on entering."""
+    code, here = frame.f_code.co_code, frame.f_lasti
+    if _BEFORE_WITH is not None:
+        return code[here] == _BEFORE_WITH
+    return here >= 2 and code[here] == _CALL and code[here - 2] == _LOAD_SPECIAL
 
 
-def _in_condition_wait(variables: Any) -> tuple[int, float | None]:
+def _in_condition_wait(variables: Any) -> int:
     # Condition.wait, and through it Event, Queue, Future.result, Barrier and Semaphore. A
     # notified waiter has left the list, even if its thread has not been scheduled since.
     waiters = getattr(variables.get("self"), "_waiters", ())
     waiter = variables.get("waiter")
-    if waiter is not None and any(other is waiter for other in list(waiters)):
-        return WAITS, variables.get("timeout")
-    return RUNS, None
+    return WAITS if waiter is not None and any(other is waiter for other in list(waiters)) else RUNS
 
 
-def _in_join(variables: Any) -> tuple[int, float | None]:
+def _in_join(variables: Any) -> int:
     other = variables.get("self")
     # A thread that is on its last steps has already left the list of threads: nobody would count
     # it as running any more, so the one that joins it has to be counted.
-    if isinstance(other, threading.Thread) and other.is_alive() and other in threading.enumerate():
-        limit = variables.get("timeout")
-        return WAITS, limit if isinstance(limit, (int, float)) and limit >= 0 else None
-    return RUNS, None
+    known = isinstance(other, threading.Thread) and other.is_alive() and other in threading.enumerate()
+    return WAITS if known else RUNS
 
 
 def _in_pool_worker(variables: Any) -> int:

@@ -32,11 +32,13 @@ _ALONE, _WITH_OTHERS = 0.02, 0.001
 class _TrioWaiter(Waiter):
     """A trio run loop with nothing to do."""
 
-    __slots__ = ("asked", "looked")
+    __slots__ = ("looked", "looks_since")
+
+    can_look = False  # it does so by itself, whenever trio asks
 
     def __init__(self) -> None:
         super().__init__()
-        self.asked = 0
+        self.looks_since = 0
         self.looked = 0
         """When the last look for I/O began that found nothing."""
 
@@ -88,12 +90,12 @@ class FollowingClock(trio.abc.Clock):
             return left
         if left <= 0:
             return 0
-        with schedule.changed:
+        with schedule.lock:
             try:
                 return self._wait(deadline, left)
             finally:
                 if self.waiter is not None:
-                    self.waiter.asked = REAL.now()
+                    self.waiter.looks_since = REAL.now()
 
     def _wait(self, deadline: float, left: float) -> float:
         schedule, waiter = self.schedule, self.waiter
@@ -101,27 +103,24 @@ class FollowingClock(trio.abc.Clock):
             waiter = self.waiter = _TrioWaiter()
             schedule.enter(waiter)
         else:
-            waiter.looked = waiter.asked
+            waiter.looked = waiter.looks_since
         if not math.isinf(left):
-            ticks = whole_ticks(left)
-            waiter.deadline = schedule.elapsed + ticks
-            if waiter.gives_up_at is None:
-                waiter.gives_up_at = REAL.now() + ticks
+            schedule.set_deadline(waiter, whole_ticks(left))
         if not waiter.looked:
             return _LOOK
         if waiter.deadline is not None:
-            schedule.step(waiter)
+            schedule.step()
             if schedule.elapsed == waiter.deadline:
                 self.reached = deadline
             if schedule.is_over(waiter):
                 return 0
-        return waiter.bounded(_WITH_OTHERS if threading.active_count() > 1 else _ALONE)
+        return _WITH_OTHERS if threading.active_count() > 1 else _ALONE
 
     def wake_up(self) -> None:
         """Note that a task runs."""
         waiter, self.waiter = self.waiter, None
         if waiter is not None:
-            with self.schedule.changed:
+            with self.schedule.lock:
                 if self.schedule.waiters.get(threading.get_ident()) is waiter:
                     self.schedule.leave(None)
 

@@ -7,10 +7,11 @@ import math
 MICROSECONDS = 1_000_000
 """In a second."""
 
-_NOISE = 0.05
-"""Microseconds taken for rounding of floats: 100.1 + 5 - 100.1 is a little more than 5."""
+ROUNDING = 0.3
+"""Microseconds taken for rounding of floats: 100.1 + 5 - 100.1 is a little more than 5. A date in seconds
+since 1970 is rounded by up to a quarter of a microsecond."""
 
 
 def whole_ticks(seconds: float) -> int:
     """Return whole microseconds, upwards, at least one: a wait must not end early or be nothing."""
-    return max(1, math.ceil(seconds * MICROSECONDS - _NOISE))
+    return max(1, math.ceil(seconds * MICROSECONDS - ROUNDING))

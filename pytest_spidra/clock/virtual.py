@@ -26,16 +26,25 @@ How it works, and why so:
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 from pytest_spidra.clock.activity import Activity
+from pytest_spidra.clock.dates import Dates
 from pytest_spidra.clock.functions import REAL, current_functions
 from pytest_spidra.clock.loops import Loops, make_run_once, running_loop
 from pytest_spidra.clock.membership import Membership
-from pytest_spidra.clock.other_fakes import refuse_other_fakes, time_machine_trip
-from pytest_spidra.clock.pools import OpenWork, make_run_in_executor, make_submit
+from pytest_spidra.clock.other_fakes import refuse_other_fakes
+from pytest_spidra.clock.pools import (
+    OpenWork,
+    make_popen,
+    make_process_submit,
+    make_run_in_executor,
+    make_submit,
+)
 from pytest_spidra.clock.schedule import Schedule
-from pytest_spidra.clock.stand_ins import INSTALLED, STAND_INS
+from pytest_spidra.clock.stand_ins import INSTALLED, STAND_INS, goes_by_clock
+from pytest_spidra.clock.thread_waits import ThreadWaits, make_condition_wait, make_join, make_simple_queue
 from pytest_spidra.clock.units import MICROSECONDS
 
 if TYPE_CHECKING:
@@ -82,15 +91,14 @@ class VirtualClock:
     def __init__(self, *, paced: bool = False, began_at: int | None = None) -> None:
         """Make a clock that does not run yet."""
         self._began_at = began_at
-        self._trip: object = None
-        self._first_trip: object = None
-        self._wall_base = self._first_wall = 0
         self.schedule = Schedule(paced=paced)
         self.membership = Membership()
         self._work = OpenWork(self.schedule, self.membership)
         self._loops = Loops(self.schedule, self.membership)
+        self._dates = Dates(self.schedule, goes_by_clock)
         self._activity = Activity(self.schedule, self.membership, self._work)
-        self.schedule.nobody_can_run = self._activity.nobody_can_run
+        self.schedule.activity = self._activity
+        self.replaced: dict[Any, Any] = {}
         self._patched: list[tuple[type, str, Any, Any]] = []
 
     def _forget(self) -> None:
@@ -123,9 +131,9 @@ class VirtualClock:
     def now(self) -> int:
         """The virtual wall clock: integer microseconds since the Unix epoch."""
         if self.membership.generation == 0:
-            return REAL.functions.time_ns() // 1_000
+            return REAL.wall()
         self.schedule.catch_up()
-        return self._wall()
+        return self._dates.now
 
     @property
     def elapsed(self) -> float:
@@ -150,7 +158,7 @@ class VirtualClock:
 
         def over() -> float:
             if running_loop() is None:
-                with schedule.changed:
+                with schedule.lock:
                     if not schedule.stopped:
                         owed = REAL.now() - real - (schedule.elapsed - round(begun * MICROSECONDS))
                         schedule.move(max(owed, 0))
@@ -164,17 +172,6 @@ class VirtualClock:
         from pytest_spidra.clock.trio_clock import FollowingClock  # noqa: PLC0415 - trio only for those who use it
 
         return FollowingClock(self.schedule, self.membership)
-
-    def _wall(self) -> int:
-        schedule = self.schedule
-        trip = time_machine_trip()
-        if trip != self._trip and not schedule.stopped:
-            # A time-machine trip began, moved or ended after we did: time.time() is to show it.
-            self._trip = trip
-            back_home = trip == self._first_trip
-            there = REAL.functions.time_ns() // 1_000 - schedule.elapsed
-            self._wall_base = self._first_wall if back_home else there
-        return self._wall_base + schedule.elapsed
 
     # -- start and stop --------------------------------------------------------------------------
 
@@ -192,16 +189,13 @@ class VirtualClock:
         self._forget()
         self.schedule.elapsed = 0
         self.membership.begin()
-        self._trip = self._first_trip = time_machine_trip()
-        told = REAL.functions.time_ns() // 1_000
-        if self._began_at is not None and self._trip is None:  # who travels in time has said where to
-            told = self._began_at
-        self._wall_base = self._first_wall = told
+        self._work.begin()
         # Upwards: monotonic time must not step back, not even by part of a microsecond.
         self._loops.monotonic_base = -(-REAL.functions.monotonic_ns() // 1_000)
         self.schedule.stopped = False
         INSTALLED.install(self)
         try:
+            self._dates.start(self._began_at)
             self._patch_classes()
             INSTALLED.put()
             loop = running_loop()
@@ -221,7 +215,8 @@ class VirtualClock:
             schedule.stopped = True
             INSTALLED.uninstall(self)
         parts: list[Callable[[], object]] = [
-            INSTALLED.take_away,
+            lambda: INSTALLED.take_away(self.replaced),
+            self._dates.stop,
             self._unpatch_classes,
             lambda: self._loops.hand_back(skew / MICROSECONDS),
             schedule.wake_everybody,
@@ -241,12 +236,23 @@ class VirtualClock:
     def _patch_classes(self) -> None:
         import asyncio.base_events  # noqa: PLC0415 - costs 50 ms; only when a clock starts
         import concurrent.futures.thread  # noqa: PLC0415 - not at pytest's start either
+        import queue  # noqa: PLC0415 - nor is this
+        import subprocess  # noqa: PLC0415 - asyncio has loaded it
+        import threading  # noqa: PLC0415
 
+        waits = ThreadWaits(self.schedule, self.membership)
+        self._patch_class(threading.Condition, "wait", make_condition_wait, waits)
+        self._patch_class(threading.Thread, "join", make_join, waits)
+        self.replaced = {queue.SimpleQueue: make_simple_queue(waits, queue.SimpleQueue)}
+        self._patch_class(subprocess.Popen, "__init__", make_popen, self._work)
         loop = asyncio.base_events.BaseEventLoop
         self._patch_class(loop, "_run_once", make_run_once, self._loops)
         self._patch_class(loop, "run_in_executor", make_run_in_executor, self._work)
         pool = concurrent.futures.thread.ThreadPoolExecutor
         self._patch_class(pool, "submit", make_submit, self._work)
+        processes = sys.modules.get("concurrent.futures.process")
+        if processes is not None:
+            self._patch_class(processes.ProcessPoolExecutor, "submit", make_process_submit, self._work)
 
     def _patch_class(self, kind: type, name: str, make: Callable[[Any, Any], Any], part: object) -> None:
         original = vars(kind)[name]

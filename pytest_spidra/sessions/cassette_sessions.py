@@ -5,7 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from pytest_spidra.cassettes.files import CassetteError, Format, MissingCassetteError, SettingError, Tape
+from pytest_spidra.cassettes.files import (
+    CassetteError,
+    Format,
+    MissingCassetteError,
+    SettingError,
+    Tape,
+    replace_file,
+)
 from pytest_spidra.cassettes.player import Player
 from pytest_spidra.cassettes.recorder import Recorder
 from pytest_spidra.clients.network_errors import SOCKETS_BLOCKED, sockets_blocked
@@ -142,6 +149,7 @@ class RecordSession(Session):
     def __init__(self, settings: Settings, cassette: Cassette, key: str | None) -> None:
         upstream: RemoteUpstream | LocalUpstream
         self._recorder: Recorder | None = None
+        self._replaced: list[bytes | None] = []  # what stood in the cassette's place, once it is replaced
         try:
             path, writing = cassette.opened()
             if sockets_blocked():
@@ -195,14 +203,27 @@ class RecordSession(Session):
         return call.back(what)
 
     def save(self) -> str | None:
-        """Write the cassette; return why it was not written, or None."""
+        """Write the cassette, and once more when fixtures have sent something; return why it was not, or None."""
         if self._recorder is None:
             return None
+        if not self._replaced:
+            path = self._recorder.path
+            self._replaced.append(path.read_bytes() if path.is_file() else None)
         try:
             self._recorder.save()
         except CassetteError as error:
             return _wrapped(str(error))
         return None
+
+    def discard(self) -> None:
+        """Put back what `save` has replaced."""
+        if self._recorder is None or not self._replaced:
+            return
+        path, before = self._recorder.path, self._replaced.pop()
+        if before is None:
+            path.unlink(missing_ok=True)
+        else:
+            replace_file(path, before)
 
 
 class Refusing:

@@ -8,7 +8,7 @@ soft assertion is known in the reports only; fixtures go on sending while they c
 from __future__ import annotations
 
 import warnings
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -40,7 +40,7 @@ class EndOfTest:
         self._failed_subtests = False
         self._reported = 0  # how many of the session's failures the test itself has been failed for
         self._accusations: list[Accusation] = []
-        item.stash[END_OF_TEST] = self
+        item.stash[END_OF_TEST] = item.config.stash[END_OF_TEST] = self
         if session.records:
             item.config.pluginmanager.register(self)  # for `pytest_runtest_logreport`
 
@@ -92,7 +92,7 @@ class EndOfTest:
             self._reported = len(self.session.failures)
         if call.when == "call":
             self._passed = report.passed and not self._failed_subtests and not hasattr(report, "wasxfail")
-            if self._passed and (wrong := self.session.check_save()):
+            if self._passed and (wrong := self._saved()):
                 self._passed = False
                 report.outcome, report.longrepr = "failed", wrong
             if report.failed:
@@ -107,8 +107,14 @@ class EndOfTest:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Take note of what is made known of the test after all: plugins change reports, too."""
-        if report.nodeid == self._item.nodeid and report.when == "call" and not report.passed:
+        if (
+            report.nodeid == self._item.nodeid
+            and report.when == "call"
+            and not report.passed
+            and self._passed
+        ):
             self._passed = False
+            self.session.discard()
 
     def after_teardown(self) -> None:
         """Close the session, when the last fixture has cleared up.
@@ -116,15 +122,27 @@ class EndOfTest:
         Raises:
             pytest.fail.Exception: Something was wrong since the test itself has been reported.
         """
-        self.session.close()
-        if self.session.records:
-            self._item.config.pluginmanager.unregister(self)
+        self.close()
         wrong = self.session.failures[self._reported :]
         if not wrong and self._passed:
             found = self.session.failure_after_teardown() or self.session.save()
             wrong = [found] if found else []
         if wrong:
             raise pytest.fail.Exception("\n\n".join(wrong), pytrace=False)
+
+    def _saved(self) -> Any:
+        """Keep what was recorded; return why it cannot be kept, as pytest shows a failure, or None."""
+        try:
+            return self.session.save()
+        except Exception:  # noqa: BLE001 - a hook of the user's may raise any error, and none may end the run
+            return self._item.repr_failure(pytest.ExceptionInfo.from_current())
+
+    def close(self) -> None:
+        """Close the session, also of a test that was interrupted."""
+        self.session.close()
+        del self._item.config.stash[END_OF_TEST]
+        if self.session.records:
+            self._item.config.pluginmanager.unregister(self)
 
     def _show(self, report: pytest.TestReport, accusations: list[Accusation]) -> None:
         """Add sections to the report of a failure: what is not in it yet."""

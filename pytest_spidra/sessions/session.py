@@ -129,13 +129,12 @@ class Session:
         """Return what is wrong when everything has passed and fixtures have cleared up, or None."""
         return None
 
-    def check_save(self) -> str | None:
-        """Return why what is recorded up to now could not be kept, or None."""
-        return None
-
     def save(self) -> str | None:
         """Keep what was recorded, of a test that has passed; return why it cannot be kept, or None."""
         return None
+
+    def discard(self) -> None:
+        """Put back what `save` has replaced: the test has not passed after all."""
 
 
 def unreached(service: Service, log: ExchangeLog) -> Iterator[str]:

@@ -375,7 +375,7 @@ def test_workers_that_record_different_tests_into_one_cassette_are_told(
     (one,) = yaml.safe_load((cassettes.folder / "shared.yaml").read_text())["interactions"]
     mine = 0 if "shop.example/1" in one["request"]["body"] else 1
     passed = [name for name, outcome in outcomes(result).items() if outcome == "passed"]
-    assert passed == [f"test_it[{mine}-record]"]
+    assert passed == [f"test_it[{mine}-replay]"]
     replayed = run()
     assert outcomes(replayed)[f"test_it[{mine}-replay]"] == "passed"
     replayed.assert_outcomes(passed=1, failed=1)

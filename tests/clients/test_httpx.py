@@ -637,39 +637,36 @@ def patched():
     }
 
 
-@pytest.fixture
-def no_trace():
-    """Everything is after the test what it was before."""
+def test_the_fixture_leaves_no_trace_however_a_test_ends(run_tests):
+    """Everything is after a test, with its last fixture, what it was before."""
     before = patched()
-    yield before
-    after = patched()
-    assert {
-        name for name in before if before[name] is not after[name] and before[name] != after[name]
-    } == set()
-
-
-@pytest.mark.parametrize("failing", [False, True])
-def test_the_fixture_leaves_no_trace(no_trace, request, failing):
-    mock = request.getfixturevalue("spidra_mock")
-    assert httpx.HTTPTransport.handle_request is not no_trace["sync"]
-    assert socket.getaddrinfo is not no_trace["getaddrinfo"]
-    if failing:
-        mock.batch.list.script(request_lost())
-        with pytest.raises(httpx.ConnectError):
-            httpx.get(URL)
-
-
-def test_the_fixture_leaves_no_trace_when_the_test_fails(no_trace, run_tests):
-    run_tests(
+    result = run_tests(
         """
-        import httpx
+        import httpx, pytest, socket
+        from pytest_spidra import request_lost
+        before = httpx.HTTPTransport.handle_request, socket.getaddrinfo
+
+        def test_passes(spidra_mock):
+            assert httpx.HTTPTransport.handle_request is not before[0]
+            assert socket.getaddrinfo is not before[1]
+
+        def test_between():
+            assert (httpx.HTTPTransport.handle_request, socket.getaddrinfo) == before
+
+        def test_meets_an_error(spidra_mock):
+            spidra_mock.batch.list.script(request_lost())
+            with pytest.raises(httpx.ConnectError):
+                httpx.get(spidra_mock.base_url + "/batch/scrape", headers={"x-api-key": "k"})
+
         def test_fails(spidra_mock):
             httpx.get(spidra_mock.base_url + "/nothing")
+
         def test_breaks(spidra_mock):
             1 / 0
         """
-    ).assert_outcomes(failed=2)
-    assert patched() == no_trace
+    )
+    result.assert_outcomes(passed=3, failed=2)
+    assert patched() == before
 
 
 def test_the_patched_methods_keep_their_names_and_docs(spidra_mock):

@@ -287,9 +287,9 @@ def test_the_ini_option_sets_the_clock(run_tests, value):
 
 def test_a_clock_that_is_none_is_told(run_tests):
     result = run_tests("def test_it(spidra_mock):\n    pass\n", ini="spidra_clock = frozen")
-    result.assert_outcomes(errors=1)
-    result.stdout.fnmatch_lines(
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(
         [
-            'spidra_mock cannot start: the clock of a test with spidra_mock is "virtual" or "real", not *frozen*'
+            'ERROR: tox.ini: the ini option spidra_clock: the clock of a test is "virtual" or "real", not *frozen*'
         ]
     )

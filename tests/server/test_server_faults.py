@@ -12,7 +12,7 @@ import requests
 from wire import connected, replies, request, rest, said, statuses, submit
 
 from pytest_spidra import gateway_error, http_error, ok, reply_lost, request_lost
-from pytest_spidra.server import connection as sockets
+from pytest_spidra.server import listener as listeners
 from pytest_spidra.sessions.server import Server
 from pytest_spidra.traffic.pending import PendingRequest
 from pytest_spidra.traffic.reply import Reply
@@ -194,7 +194,7 @@ class FailsDoor:
 
 
 def test_a_failure_of_pytest_is_kept_too():
-    listener, handler = sockets.Listener(), FailsDoor()
+    listener, handler = listeners.Listener(), FailsDoor()
     listener.start(handler)
     for path in ("/send", "/delay"):
         with socket.create_connection(("127.0.0.1", listener.port), timeout=10) as connection:
@@ -220,7 +220,7 @@ def test_a_script_s_own_function_may_stop_the_server():
 
 
 def test_work_that_does_not_end_is_reported_by_stop(monkeypatch):
-    monkeypatch.setattr(sockets, "END", 0.05)
+    monkeypatch.setattr(listeners, "END", 0.05)
     go_on = threading.Event()
     server = Server()
     server.start()

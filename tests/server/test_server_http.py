@@ -112,7 +112,7 @@ def test_seconds_count_from_the_start():
     server.start()
     try:
         assert server.api.clock.elapsed <= time.monotonic() - before
-        assert date <= server.stage.log.began_at / 1e6 <= time.time()
+        assert date <= server.wiring.log.began_at / 1e6 <= time.time()
     finally:
         server.stop()
 
@@ -161,7 +161,7 @@ def test_what_is_scripted_for_a_url_goes_before_its_host(server, http, submitted
 
 
 def test_the_factory_places_batches_that_the_server_shows(running, http):
-    batch = running.stage.factory(urls=3, failed=1)
+    batch = running.wiring.factory(urls=3, failed=1)
 
     assert http.get(f"/batch/scrape/{batch.id}").json()["failedCount"] == 1
     assert len(batch.failed_urls) == 1
@@ -170,9 +170,9 @@ def test_the_factory_places_batches_that_the_server_shows(running, http):
 @pytest.mark.parametrize("read", ["factory", "batches"])
 def test_what_the_test_does_to_the_service_waits_for_the_request_under_way(running, read):
     done = []
-    work = running.stage.factory if read == "factory" else lambda: running.api.batches
+    work = running.wiring.factory if read == "factory" else lambda: running.api.batches
     beside = threading.Thread(target=lambda: done.append(work()))
-    with running.stage.interceptor.lock:
+    with running.wiring.interceptor.lock:
         beside.start()
         beside.join(0.1)
         assert done == []
@@ -359,9 +359,9 @@ def test_a_body_in_chunks_that_grows_too_long_is_refused(server, http):
 
 
 def test_who_stops_in_the_middle_of_a_request_is_told_so():
-    listener = Listener(patience=0.2)
+    listener = Listener(idle_timeout=0.2)
     server = Server()
-    listener.start(server.stage.interceptor)
+    listener.start(server.wiring.interceptor)
     try:
         for half in (b"GET /api", submit()[:-5]):
             with socket.create_connection(("127.0.0.1", listener.port), timeout=10) as connection:
@@ -374,9 +374,9 @@ def test_who_stops_in_the_middle_of_a_request_is_told_so():
 
 def test_who_says_nothing_may_stay():
     """Clients keep connections for later, however long they pause between two requests."""
-    listener = Listener(patience=0.1)
+    listener = Listener(idle_timeout=0.1)
     server = Server()
-    listener.start(server.stage.interceptor)
+    listener.start(server.wiring.interceptor)
     try:
         with socket.create_connection(("127.0.0.1", listener.port), timeout=10) as connection:
             for _ in range(2):
@@ -400,7 +400,7 @@ def test_a_client_that_does_not_read_is_given_up():
             sent.append(request)
             return PendingRequest(lambda result: None, (0.0, Reply(200, b"x" * 30_000_000)))
 
-    listener = Listener(patience=0.2)
+    listener = Listener(idle_timeout=0.2)
     listener.start(RequestHandler())
     with socket.create_connection(("127.0.0.1", listener.port), timeout=10) as connection:
         connection.sendall(request("GET / HTTP/1.1"))

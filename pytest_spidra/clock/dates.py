@@ -1,0 +1,112 @@
+"""Dates that follow the virtual clock: ``datetime.now``, ``date.today``, ``time.localtime`` and their kin.
+
+time-machine reaches them where no name can be replaced, inside C code. It asks the traveller on top of its stack
+what the time is; while a clock runs there is one of ours, and each traveller tells the test's threads virtual time
+and everybody else what they would see without it. A trip of the test's own lies above ours and keeps its say: the
+clock moves it by what it moves itself.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import sys
+from typing import TYPE_CHECKING, Any
+
+from pytest_spidra.clock.functions import REAL
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import FrameType
+
+    from pytest_spidra.clock.schedule import Schedule
+
+
+class Dates:
+    """The wall clock of one virtual clock.
+
+    Args:
+        schedule: The test's time.
+
+        goes_by_it: Tells whether the code in a frame goes by the clock just now.
+    """
+
+    def __init__(self, schedule: Schedule, goes_by_it: Callable[[FrameType], bool]) -> None:
+        self._schedule = schedule
+        self._goes_by_it = goes_by_it
+        self._base = 0
+        self._trip: Any = None
+        self._traveller: Any = None
+        self._tell: Any = None
+        self._told: Any = None
+
+    def start(self, began_at: int | None) -> None:
+        """Begin at this moment, in microseconds since the Unix epoch; None: now, or where a trip has led to."""
+        import time_machine  # noqa: PLC0415 - only when a clock starts
+
+        now = REAL.wall()
+        self._base = now if began_at is None or time_machine.traveller_stack else began_at
+        self._tell = time_machine.Traveller.time_ns
+        self._told = self._make_time_ns(self._tell, time_machine.traveller_stack)
+        time_machine.Traveller.time_ns = self._told  # type: ignore[method-assign]
+        self._trip = time_machine.travel(dt.datetime.fromtimestamp(0, dt.UTC), tick=False)
+        self._traveller = self._trip.start()
+        self._schedule.moved = self._move_others
+
+    def stop(self) -> None:
+        """Leave time as it was."""
+        if self._trip is None:
+            return
+        import time_machine  # noqa: PLC0415 - loaded by now
+
+        trip, self._trip = self._trip, None
+        self._schedule.moved = None
+        stack = time_machine.traveller_stack
+        if self._traveller in stack:  # else a trip below ours has ended, and taken ours along in its place
+            stack.remove(self._traveller)
+            stack.append(self._traveller)
+        if stack:
+            trip.stop()
+        if time_machine.Traveller.time_ns is self._told:
+            time_machine.Traveller.time_ns = self._tell  # type: ignore[method-assign]
+
+    @property
+    def now(self) -> int:
+        """Microseconds since the Unix epoch."""
+        above = self._above()
+        if above is not None:
+            told: int = above._destination_timestamp_ns
+            return told // 1_000
+        return self._base + self._schedule.elapsed
+
+    def _above(self) -> Any:
+        """Return the traveller of the test's own trip, or None."""
+        stack = getattr(sys.modules.get("time_machine"), "traveller_stack", None)
+        if self._trip is None or not stack or stack[-1] is self._traveller or self._traveller not in stack:
+            return None
+        return stack[-1]
+
+    def _move_others(self, ticks: int) -> None:
+        above = self._above()
+        if above is not None:
+            above.shift(dt.timedelta(microseconds=ticks))
+
+    def _make_time_ns(self, real_time_ns: Any, stack: list[Any]) -> Any:
+        def time_ns(traveller: Any) -> int:
+            if self._trip is not None and self._goes_by_it(sys._getframe(1)):
+                self._schedule.watch()
+                return self.now * 1_000 + round(self._schedule.rest * 1_000)
+            while traveller is self._traveller and traveller in stack:
+                below = stack.index(traveller) - 1
+                if below < 0:
+                    return _real_time_ns()
+                traveller = stack[below]
+            told: int = real_time_ns(traveller)
+            return told
+
+        return time_ns
+
+
+def _real_time_ns() -> int:
+    import time_machine  # noqa: PLC0415 - loaded by now
+
+    return time_machine.escape_hatch.time.time_ns()
