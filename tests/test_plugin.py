@@ -728,7 +728,9 @@ def test_a_run_that_does_not_use_the_plugin_imports_nothing_heavy(pytester, monk
             assert set(ours) == {{f"pytest_spidra.{{name}}" for name in ("plugin", "settings", "traffic", "traffic.address")}}
         """
     )
-    result = pytester.runpytest_subprocess("-p", "pytest_spidra.plugin", "-p", "no:cacheprovider")
+    result = pytester.runpytest_subprocess(
+        "-p", "pytest_spidra.plugin", "-p", "no:cacheprovider", timeout=100
+    )
     result.assert_outcomes(passed=1)
 
 
@@ -755,5 +757,7 @@ def test_warnings_as_errors_find_nothing_in_the_plugin_or_under_the_sync_sdk(pyt
             gc.collect()
         """
     )
-    result = pytester.runpytest_subprocess("-W", "error", "-p", "no:asyncio", "-p", "no:hypothesispytest")
+    result = pytester.runpytest_subprocess(
+        "-W", "error", "-p", "no:asyncio", "-p", "no:hypothesispytest", timeout=100
+    )
     result.assert_outcomes(passed=2)

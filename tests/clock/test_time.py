@@ -239,7 +239,7 @@ def test_every_name_is_put_back_after_a_keyboard_interrupt(pytester):
     pytester.makepyfile(
         "import time\ndef test_it(spidra_mock):\n    time.sleep(60)\n    raise KeyboardInterrupt\n"
     )
-    result = pytester.runpytest_subprocess("-s")
+    result = pytester.runpytest_subprocess("-s", timeout=100)
     assert result.ret == pytest.ExitCode.INTERRUPTED
     result.stdout.fnmatch_lines(["*restored True*"])
 
