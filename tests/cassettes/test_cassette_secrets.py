@@ -921,7 +921,7 @@ def test_a_key_is_found_by_its_line():
 
 
 @pytest.mark.parametrize(
-    "folded",
+    "group_repeats",
     [
         '"a %s\\\n    %s b"',
         '"a %s\\\n   \\%s b"',
