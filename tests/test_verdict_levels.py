@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
+from importlib.util import find_spec
 
 import pytest
 
@@ -158,7 +159,14 @@ def test_the_warning_points_at_the_test(run):
 
 WORKERS = [
     pytest.param((), id="alone"),
-    pytest.param(("-n", "2"), id="xdist", marks=pytest.mark.slow),
+    pytest.param(
+        ("-n", "2"),
+        id="xdist",
+        marks=[
+            pytest.mark.slow,
+            pytest.mark.skipif(find_spec("xdist") is None, reason="there are no workers"),
+        ],
+    ),
 ]
 
 
