@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -10,11 +9,6 @@ import httpx
 import pytest
 
 pytest_plugins = ["pytester"]
-
-
-def pytest_collection_finish():
-    """What is there by now stays to the end: the collector, whom many tests call, need not look at it each time."""
-    gc.freeze()
 
 
 @pytest.fixture

@@ -519,18 +519,19 @@ FAILS = {
             "permanent-error-resent: submit 2 URLs was sent again (#2) after 422\n"
             "(#1).\n"
             "\n"
-            "  The answer will be the same: the loop wastes its rounds and the\n"
-            "  request quota, or never ends.\n"
+            "  Nothing that the client saw in between gave reason to hope for another\n"
+            "  answer: such requests use up the quota, and a loop of them may never\n"
+            "  end.\n"
             "  To fix it, stop on 400, 401, 402, 403, 404, 409 and 422 and report the\n"
-            "  error; retry 429, 502, 503 and 504.\n"
+            "  error; retry 429, 502 and 503, and looks after 504.\n"
             "\n"
             f"{HEADING}"
             ">      #1     0.00               submit 2 URLs   422\n"
             "          scripted http_error(422); the service never saw it\n"
             ">      #2     1.00   +1.00 own   submit 2 URLs   202 queued\n"
             "\n"
-            'To allow it, mark the test @pytest.mark.spidra(rules="off"). To keep\n'
-            'other rules, name them: rules=["double-submission", …].'
+            "To allow it, mark the test\n"
+            '@pytest.mark.spidra(allow=["permanent-error-resent"]).'
         ),
     ),
 }

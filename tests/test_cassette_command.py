@@ -190,6 +190,7 @@ def test_it_is_a_command():
         capture_output=True,
         text=True,
         check=True,
+        timeout=60,
     )
     assert "print the timeline of a cassette" in told.stdout
 

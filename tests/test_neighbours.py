@@ -215,7 +215,7 @@ def test_workers_of_xdist_each_have_their_own_service(pytester):
                 pass
         """
     )
-    result = pytester.runpytest_subprocess("-n", "2", "-p", "no:hypothesispytest")
+    result = pytester.runpytest_subprocess("-n", "2", "-p", "no:hypothesispytest", timeout=100)
     result.assert_outcomes(passed=8, failed=2)
     result.stdout.fnmatch_lines(["*A scripted step was never reached:*"])
     result.stdout.fnmatch_lines(["*No endpoint of the fake Spidra answers GET /nothing.*"])
@@ -241,7 +241,9 @@ def test_repeated_tests_start_from_nothing(pytester, isolated):
             httpx.get(spidra_mock.base_url + "/batch/scrape/" + spidra_mock.batches[0].id)
         """
     )
-    pytester.runpytest_subprocess(isolated, "-p", "no:hypothesispytest").assert_outcomes(passed=3)
+    pytester.runpytest_subprocess(isolated, "-p", "no:hypothesispytest", timeout=100).assert_outcomes(
+        passed=3
+    )
 
 
 @pytest.mark.slow
@@ -259,7 +261,7 @@ def test_neither_vcr_nor_respx_is_imported_for_a_mocked_test(pytester):
         """
     )
     result = pytester.runpytest_subprocess(
-        "-p", "no:respx", "-p", "no:pytest_httpx", "-p", "no:cacheprovider"
+        "-p", "no:respx", "-p", "no:pytest_httpx", "-p", "no:cacheprovider", timeout=100
     )
     result.assert_outcomes(passed=1)
 

@@ -707,11 +707,12 @@ HEAVY = "httpx respx vcr asyncio ssl anyio spidra requests unittest.mock http.cl
 def test_importing_the_plugin_imports_nothing_heavy(asked):
     code = f"import sys, pytest; before = set(sys.modules); {asked}; print(*(set(sys.modules) - before))"
     command = [sys.executable, "-c", code]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603 - our own code
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)  # noqa: S603 - our own code
     new = set(done.stdout.split())
     assert "pytest_spidra" in new
     assert new & set(HEAVY.split()) == set()
-    assert [name for name in new if not name.startswith("pytest_spidra")] == []
+    # Which modules of its own the standard library loads for ours is up to the Python.
+    assert {name.partition(".")[0] for name in new} - set(sys.stdlib_module_names) == {"pytest_spidra"}
 
 
 def test_a_run_that_does_not_use_the_plugin_imports_nothing_heavy(pytester, monkeypatch):
@@ -727,7 +728,9 @@ def test_a_run_that_does_not_use_the_plugin_imports_nothing_heavy(pytester, monk
             assert set(ours) == {{f"pytest_spidra.{{name}}" for name in ("plugin", "settings", "traffic", "traffic.address")}}
         """
     )
-    result = pytester.runpytest_subprocess("-p", "pytest_spidra.plugin", "-p", "no:cacheprovider")
+    result = pytester.runpytest_subprocess(
+        "-p", "pytest_spidra.plugin", "-p", "no:cacheprovider", timeout=100
+    )
     result.assert_outcomes(passed=1)
 
 
@@ -754,5 +757,7 @@ def test_warnings_as_errors_find_nothing_in_the_plugin_or_under_the_sync_sdk(pyt
             gc.collect()
         """
     )
-    result = pytester.runpytest_subprocess("-W", "error", "-p", "no:asyncio", "-p", "no:hypothesispytest")
+    result = pytester.runpytest_subprocess(
+        "-W", "error", "-p", "no:asyncio", "-p", "no:hypothesispytest", timeout=100
+    )
     result.assert_outcomes(passed=2)

@@ -91,7 +91,7 @@ def test_a_name_is_imported_when_it_is_first_used():
         "assert 'pytest_spidra.fixtures.mock' not in sys.modules\n"
         "assert 'httpx' not in sys.modules\n"
     )
-    subprocess.run([sys.executable, "-c", code], check=True)  # noqa: S603 - our own code
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)  # noqa: S603 - our own code
 
 
 def test_writing_a_script_imports_no_http_library():
@@ -102,7 +102,7 @@ def test_writing_a_script_imports_no_http_library():
         "print({'httpx', 'respx', 'vcr', 'asyncio', 'ssl', 'anyio'} & set(sys.modules))\n"
     )
     command = [sys.executable, "-c", code]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603 - our own code
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)  # noqa: S603 - our own code
     assert done.stdout == "set()\n"
 
 

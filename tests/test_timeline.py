@@ -111,7 +111,7 @@ SCRIPTED = {
 }
 
 
-@pytest.mark.parametrize(("step", "sight", "deed"), SCRIPTED.values(), ids=SCRIPTED)
+@pytest.mark.parametrize(("step", "result", "server_side"), SCRIPTED.values(), ids=SCRIPTED)
 def test_what_was_scripted_and_what_the_service_did_stand_below(
     ask, lines, spidra_mock, step, result, server_side
 ):

@@ -5,9 +5,14 @@ from __future__ import annotations
 import sys
 import time
 import weakref
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from pytest_spidra.clock.other_fakes import refuse_frozen_loop, refuse_looptime
+from pytest_spidra.clock.other_fakes import (
+    refused_by_freezegun,
+    refused_by_looptime,
+    unknown_loop,
+    unknown_selector,
+)
 from pytest_spidra.clock.units import MICROSECONDS, whole_ticks
 from pytest_spidra.clock.waiting import PAUSE_FIRST, PAUSE_LAST, PAUSE_OF_OTHERS, Waiter
 
@@ -72,14 +77,53 @@ class Loops:
     def forget(self) -> None:
         """Know none."""
         self._adopted: weakref.WeakKeyDictionary[Any, tuple[float, _LoopSelect]] = weakref.WeakKeyDictionary()
+        self._refused: weakref.WeakSet[Any] = weakref.WeakSet()
 
     def adopt(self, loop: Any) -> None:
-        """Let a loop wait on the clock."""
-        if loop not in self._adopted and hasattr(loop, "_selector"):
-            resolution = loop._clock_resolution
-            self._adopted[loop] = resolution, _LoopSelect(self, loop._selector)
-            # So that a timer is due although the sum of floats is a hair above our microsecond.
-            loop._clock_resolution = max(resolution, _RESOLUTION)
+        """Let a loop wait on the clock, or refuse one that cannot: none waits for real unmentioned.
+
+        Raises:
+            RuntimeError: It cannot. Next time the loop is left alone, as it has to clear up.
+        """
+        if loop in self._adopted or loop in self._refused or not self.drives(loop):
+            return
+        selector = getattr(loop, "_selector", None)
+        if selector is None or not hasattr(loop, "_scheduled"):
+            self._refuse(loop, unknown_loop(loop))
+        try:
+            LoopWaiter(loop, selector, None)
+            select = _LoopSelect(self, selector)
+        except (AttributeError, TypeError):
+            self._refuse(loop, unknown_selector(selector))
+        resolution = loop._clock_resolution
+        self._adopted[loop] = resolution, select
+        # So that a timer is due although the sum of floats is a hair above our microsecond.
+        loop._clock_resolution = max(resolution, _RESOLUTION)
+
+    def check_running_loop(self) -> None:
+        """Adopt or refuse the loop that runs in this thread, if any."""
+        loop = running_loop()
+        if (
+            loop is not None
+            and loop not in self._adopted
+            and not self.schedule.stopped
+            and self.membership.covers_this_thread()
+        ):
+            self.adopt(loop)
+
+    def adopt_before(self, loop: Any, coroutine: Any) -> None:
+        """Adopt or refuse a loop that is about to run a coroutine."""
+        if not self.schedule.stopped and self.membership.covers_this_thread():
+            try:
+                self.adopt(loop)
+            except BaseException:
+                if hasattr(coroutine, "close"):
+                    coroutine.close()  # nobody is going to await it
+                raise
+
+    def _refuse(self, loop: Any, message: str) -> NoReturn:
+        self._refused.add(loop)
+        raise RuntimeError(message)
 
     def hand_back(self, skew: float) -> None:
         """Let all loops wait for real again.
@@ -97,8 +141,13 @@ class Loops:
         """Tell whether a loop goes by this clock."""
         if abs(loop.time() * MICROSECONDS - self.monotonic_base - self.schedule.elapsed) < 1_000:
             return True
-        refuse_frozen_loop(loop, time.monotonic)
-        refuse_looptime(loop)
+        if loop in self._refused:
+            return False
+        message = refused_by_freezegun(loop, time.monotonic) or refused_by_looptime(loop)
+        if message:
+            self._refuse(loop, message)
+        if not getattr(time.monotonic, "__module__", "").startswith("freezegun"):
+            self._refuse(loop, unknown_loop(loop))
         return False
 
     def select(
@@ -184,15 +233,36 @@ class _LoopSelect:
                 selector.select = self._before
 
 
-def make_run_once(loops: Loops, real_run_once: Any) -> Any:
-    """Let every event loop come to the clock's notice before it waits."""
+def make_set_running_loop(loops: Loops, real_set_running_loop: Any) -> Any:
+    """Let every event loop come to the clock's notice when it begins to run."""
 
-    def _run_once(self: Any) -> None:
-        if not loops.schedule.stopped and loops.membership.covers_this_thread():
-            loops.adopt(self)
-        real_run_once(self)
+    def _set_running_loop(loop: Any) -> None:
+        if loop is not None and not loops.schedule.stopped and loops.membership.covers_this_thread():
+            loops.adopt(loop)
+        real_set_running_loop(loop)
 
-    return _run_once
+    return _set_running_loop
+
+
+def make_run_until_complete(loops: Loops, real_run: Any) -> Any:
+    """Let a loop that runs in C show itself before it does."""
+
+    def run_until_complete(self: Any, future: Any) -> Any:
+        loops.adopt_before(self, future)
+        return real_run(self, future)
+
+    return run_until_complete
+
+
+def make_run(loops: Loops, real_run: Any) -> Any:
+    """Let a runner show its loop before it runs it."""
+
+    def run(self: Any, coro: Any, **kwargs: Any) -> Any:
+        if running_loop() is None:
+            loops.adopt_before(self.get_loop(), coro)
+        return real_run(self, coro, **kwargs)
+
+    return run
 
 
 def running_loop() -> Any:

@@ -50,6 +50,7 @@ class OpenWork:
         self._elsewhere = 0
         self._commands: weakref.WeakSet[Any] = weakref.WeakSet()
         self._foreign_processes: weakref.WeakSet[Any] = weakref.WeakSet()
+        self.process_pools: weakref.WeakSet[Any] = weakref.WeakSet()
 
     def begin(self) -> None:
         """Leave out the processes of ``multiprocessing`` that are there already."""
@@ -69,7 +70,13 @@ class OpenWork:
         return bool(commands) or any(
             _lives(getattr(process, "_popen", None) and process._popen.pid)
             for process in _processes()
-            if process not in self._foreign_processes and not _serves_an_executor(process)
+            if process not in self._foreign_processes and not self._serves_a_pool(process)
+        )
+
+    def _serves_a_pool(self, process: Any) -> bool:
+        # Its work is counted when it is handed in; between two pieces it lives and has nothing to do.
+        return any(
+            process in (getattr(pool, "_processes", None) or {}).values() for pool in self.process_pools
         )
 
     def note_command(self, command: Any) -> None:
@@ -144,11 +151,6 @@ def _processes() -> list[Any]:
     return [] if module is None else list(module._children)
 
 
-def _serves_an_executor(process: Any) -> bool:
-    # Its work is counted when it is handed in; between two pieces it lives and has nothing to do.
-    return getattr(getattr(process, "_target", None), "__module__", "") == "concurrent.futures.process"
-
-
 def _lives(pid: int | None) -> bool:
     """Tell whether a child runs, without taking the news of its end from whoever waits for it."""
     if not pid or not hasattr(os, "waitid"):
@@ -177,6 +179,7 @@ def make_process_submit(open_work: OpenWork, real_submit: Any) -> Any:
     def submit(self: Any, fn: Any, /, *args: Any, **kwargs: Any) -> Any:
         future = real_submit(self, fn, *args, **kwargs)
         if open_work.is_handed_in_here():
+            open_work.process_pools.add(self)
             open_work.count_until_done(future)
         return future
 

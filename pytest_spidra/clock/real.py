@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Protocol
 
-from pytest_spidra.clock.units import MICROSECONDS
+from pytest_spidra.clock.units import MICROSECONDS, ticks_to_advance
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,6 +24,13 @@ class Clock(Protocol):
     @property
     def elapsed(self) -> float:
         """Seconds since the test began, exact to the microsecond."""
+
+    def advance(self, seconds: float) -> None:
+        """Let so many seconds pass at once.
+
+        Raises:
+            ValueError: A negative number, or no finite one.
+        """
 
     def measure_external_wait(self) -> Callable[[], float]:
         """Begin to wait for somebody outside; call what it returns when they have come: the seconds it took."""
@@ -45,6 +52,7 @@ class RealClock:
         """Count from this moment."""
         self._epoch = time.time_ns() // 1_000
         self._begun = time.monotonic_ns()
+        self._advanced = 0
 
     def stop(self) -> None:
         """Do nothing: real time goes on."""
@@ -59,6 +67,14 @@ class RealClock:
         """Seconds since the test began."""
         return self._microseconds / MICROSECONDS
 
+    def advance(self, seconds: float) -> None:
+        """Go on from so many seconds later, for whoever reads this clock: the real one cannot be moved.
+
+        Raises:
+            ValueError: A negative number, or no finite one.
+        """
+        self._advanced += ticks_to_advance(seconds)
+
     def measure_external_wait(self) -> Callable[[], float]:
         """Begin to wait for somebody outside."""
         begun = self.elapsed
@@ -66,4 +82,4 @@ class RealClock:
 
     @property
     def _microseconds(self) -> int:
-        return (time.monotonic_ns() - self._begun) // 1_000
+        return (time.monotonic_ns() - self._begun) // 1_000 + self._advanced

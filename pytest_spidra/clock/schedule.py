@@ -20,6 +20,10 @@ _LONGEST_DOUBT = 50_000
 """Real microseconds between two looks that count at most: whoever looks does not always get to run."""
 
 
+_TRACE = 0.05
+"""Microseconds that a wait of none takes."""
+
+
 class Schedule:
     """Virtual time: a number of microseconds, and the threads that wait for it to grow.
 
@@ -144,6 +148,10 @@ class Schedule:
             return False
         self.rest += ROUNDING
         return True
+
+    def look_in(self) -> None:
+        """Let a trace of time pass, as somebody waited no time at all, and may do so until a moment has passed."""
+        self.rest = max(self.rest, _TRACE)
 
     def is_over(self, waiter: Waiter) -> bool:
         """Tell whether somebody's moment has come, whatever brought it."""

@@ -16,6 +16,8 @@ from pytest_spidra.clock.units import whole_ticks
 from pytest_spidra.clock.waiting import Waiter
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pytest_spidra.clock.membership import Membership
     from pytest_spidra.clock.schedule import Schedule
 
@@ -39,9 +41,18 @@ class Notification(Waiter):
 class _Ended(Waiter):
     """A thread waiting for what only asking tells."""
 
-    __slots__ = ()
+    __slots__ = ("_may_come",)
 
-    can_look = False
+    can_look = False  # it looks by itself, whenever it asks
+
+    def __init__(self, asked: int | None, may_come: Callable[[], bool]) -> None:
+        """Wait for so many microseconds at most; `may_come` tells whether what it waits for is not there yet."""
+        super().__init__(asked)
+        self._may_come = may_come
+
+    def is_asleep(self, _quiet_since: int) -> bool:
+        """Tell whether it would have to wait on, if it asked."""
+        return self._may_come()
 
 
 class ThreadWaits:
@@ -75,6 +86,8 @@ def make_condition_wait(waits: ThreadWaits, real_wait: Any) -> Any:
 
     def wait(self: Any, timeout: float | None = None) -> bool:
         if not waits.covers(timeout) or not self._is_owned() or _too_long(timeout):
+            if timeout == 0 and waits.covers(None):
+                waits.schedule.look_in()
             return bool(real_wait(self, timeout))
         if timeout is not None and waits.schedule.is_rounding(timeout):
             return bool(real_wait(self, 0))
@@ -113,7 +126,11 @@ def make_join(waits: ThreadWaits, real_join: Any) -> Any:
             real_join(self, pause)
             return not self.is_alive()
 
-        waits.schedule.poll(_Ended(_ticks(timeout)), is_done)
+        def may_come() -> bool:
+            # A thread on its last steps is on no list any more, so nobody else counts it as running.
+            return self.is_alive() and self in threading.enumerate()
+
+        waits.schedule.poll(_Ended(_ticks(timeout), may_come), is_done)
         if timeout is None and self.is_alive():
             real_join(self)  # the clock has stopped meanwhile
 
@@ -139,7 +156,7 @@ def make_simple_queue(waits: ThreadWaits, real_queue: Any) -> Any:
                     got.append(real_queue.get(self, bool(pause), pause or None))
                 return bool(got)
 
-            if not waits.schedule.poll(_Ended(_ticks(timeout)), is_done):
+            if not waits.schedule.poll(_Ended(_ticks(timeout), self.empty), is_done):
                 raise queue.Empty
             return got[0]
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import trio
 
@@ -136,3 +136,20 @@ class FollowingClock(trio.abc.Clock):
         if self.stopped_at is None:
             self.stopped_at = now
         return elapsed + (now - self.stopped_at) / MICROSECONDS
+
+
+def make_default_clock(parts: tuple[Schedule, Membership], real_clock: type[trio.abc.Clock]) -> Any:
+    """Let trio follow the test's time when it is given no clock."""
+
+    def default_clock() -> trio.abc.Clock:
+        schedule, membership = parts
+        if schedule.stopped or not membership.covers_this_thread():
+            return real_clock()
+        return FollowingClock(schedule, membership)
+
+    return default_clock
+
+
+def follows_nothing() -> bool:
+    """Tell whether trio runs in this thread by the real time."""
+    return trio.lowlevel.in_trio_run() and not isinstance(trio.lowlevel.current_clock(), FollowingClock)

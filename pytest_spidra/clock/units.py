@@ -15,3 +15,15 @@ since 1970 is rounded by up to a quarter of a microsecond."""
 def whole_ticks(seconds: float) -> int:
     """Return whole microseconds, upwards, at least one: a wait must not end early or be nothing."""
     return max(1, math.ceil(seconds * MICROSECONDS - ROUNDING))
+
+
+def ticks_to_advance(seconds: float) -> int:
+    """Return whole microseconds.
+
+    Raises:
+        ValueError: A negative number, or no finite one.
+    """
+    if not 0 <= seconds < math.inf:
+        message = f"time goes forward only: advance() takes seconds from 0 on, not {seconds!r}"
+        raise ValueError(message)
+    return round(seconds * MICROSECONDS)

@@ -32,9 +32,15 @@ from typing import TYPE_CHECKING, Any
 from pytest_spidra.clock.activity import Activity
 from pytest_spidra.clock.dates import Dates
 from pytest_spidra.clock.functions import REAL, current_functions
-from pytest_spidra.clock.loops import Loops, make_run_once, running_loop
+from pytest_spidra.clock.loops import (
+    Loops,
+    make_run,
+    make_run_until_complete,
+    make_set_running_loop,
+    running_loop,
+)
 from pytest_spidra.clock.membership import Membership
-from pytest_spidra.clock.other_fakes import refuse_other_fakes
+from pytest_spidra.clock.other_fakes import UNKNOWN_TRIO, refuse_other_fakes
 from pytest_spidra.clock.pools import (
     OpenWork,
     make_popen,
@@ -45,7 +51,8 @@ from pytest_spidra.clock.pools import (
 from pytest_spidra.clock.schedule import Schedule
 from pytest_spidra.clock.stand_ins import INSTALLED, STAND_INS, goes_by_clock
 from pytest_spidra.clock.thread_waits import ThreadWaits, make_condition_wait, make_join, make_simple_queue
-from pytest_spidra.clock.units import MICROSECONDS
+from pytest_spidra.clock.units import MICROSECONDS, ticks_to_advance
+from pytest_spidra.clock.waiting import Waiter
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -99,7 +106,7 @@ class VirtualClock:
         self._activity = Activity(self.schedule, self.membership, self._work)
         self.schedule.activity = self._activity
         self.replaced: dict[Any, Any] = {}
-        self._patched: list[tuple[type, str, Any, Any]] = []
+        self._patched: list[tuple[Any, str, Any, Any]] = []
 
     def _forget(self) -> None:
         for part in (self.schedule, self.membership, self._work, self._loops, self._activity):
@@ -132,12 +139,14 @@ class VirtualClock:
         """The virtual wall clock: integer microseconds since the Unix epoch."""
         if self.membership.generation == 0:
             return REAL.wall()
+        self._check_company()
         self.schedule.catch_up()
         return self._dates.now
 
     @property
     def elapsed(self) -> float:
         """Virtual seconds since the start, exact to the microsecond."""
+        self._check_company()
         self.schedule.catch_up()
         return self.schedule.elapsed / MICROSECONDS
 
@@ -146,6 +155,32 @@ class VirtualClock:
         """The virtual monotonic clock, in microseconds."""
         self.schedule.catch_up()
         return self._loops.monotonic_base + self.schedule.elapsed
+
+    def _check_company(self) -> None:
+        """Look what this thread runs on, in case it came by a way that the clock does not know."""
+        if self.schedule.stopped:
+            return
+        self._loops.check_running_loop()
+        if "trio" in sys.modules and running_loop() is None and self.membership.covers_this_thread():
+            from pytest_spidra.clock.trio_clock import follows_nothing  # noqa: PLC0415 - trio is loaded
+
+            if follows_nothing():
+                raise RuntimeError(UNKNOWN_TRIO)
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass at once, as if this thread slept: other threads wake at their deadlines meanwhile.
+
+        Args:
+            seconds: How many, exact to the microsecond.
+
+        Raises:
+            ValueError: A negative number, or none.
+        """
+        ticks = ticks_to_advance(seconds)
+        if ticks and not self.schedule.stopped and self.membership.covers_this_thread():
+            self.schedule.wait(Waiter(ticks))
+        elif ticks:
+            self.schedule.advance(ticks)
 
     def measure_external_wait(self) -> Callable[[], float]:
         """Begin to wait for somebody outside; call what it returns when they have come: the seconds it took.
@@ -196,7 +231,7 @@ class VirtualClock:
         INSTALLED.install(self)
         try:
             self._dates.start(self._began_at)
-            self._patch_classes()
+            self._patch_all()
             INSTALLED.put()
             loop = running_loop()
             if loop is not None:
@@ -217,7 +252,7 @@ class VirtualClock:
         parts: list[Callable[[], object]] = [
             lambda: INSTALLED.take_away(self.replaced),
             self._dates.stop,
-            self._unpatch_classes,
+            self._unpatch,
             lambda: self._loops.hand_back(skew / MICROSECONDS),
             schedule.wake_everybody,
         ]
@@ -233,37 +268,53 @@ class VirtualClock:
         if errors:
             raise errors[0]
 
-    def _patch_classes(self) -> None:
-        import asyncio.base_events  # noqa: PLC0415 - costs 50 ms; only when a clock starts
+    def _patch_all(self) -> None:
+        import asyncio  # noqa: PLC0415 - costs 50 ms; only when a clock starts
         import concurrent.futures.thread  # noqa: PLC0415 - not at pytest's start either
         import queue  # noqa: PLC0415 - nor is this
         import subprocess  # noqa: PLC0415 - asyncio has loaded it
         import threading  # noqa: PLC0415
 
         waits = ThreadWaits(self.schedule, self.membership)
-        self._patch_class(threading.Condition, "wait", make_condition_wait, waits)
-        self._patch_class(threading.Thread, "join", make_join, waits)
+        self._patch(threading.Condition, "wait", make_condition_wait, waits)
+        self._patch(threading.Thread, "join", make_join, waits)
         self.replaced = {queue.SimpleQueue: make_simple_queue(waits, queue.SimpleQueue)}
-        self._patch_class(subprocess.Popen, "__init__", make_popen, self._work)
-        loop = asyncio.base_events.BaseEventLoop
-        self._patch_class(loop, "_run_once", make_run_once, self._loops)
-        self._patch_class(loop, "run_in_executor", make_run_in_executor, self._work)
+        self._patch(subprocess.Popen, "__init__", make_popen, self._work)
+        loop = asyncio.BaseEventLoop
+        self._patch(asyncio.events, "_set_running_loop", make_set_running_loop, self._loops)
+        self._patch(asyncio.runners.Runner, "run", make_run, self._loops)
+        self._patch(loop, "run_in_executor", make_run_in_executor, self._work)
         pool = concurrent.futures.thread.ThreadPoolExecutor
-        self._patch_class(pool, "submit", make_submit, self._work)
+        self._patch(pool, "submit", make_submit, self._work)
         processes = sys.modules.get("concurrent.futures.process")
         if processes is not None:
-            self._patch_class(processes.ProcessPoolExecutor, "submit", make_process_submit, self._work)
+            self._patch(processes.ProcessPoolExecutor, "submit", make_process_submit, self._work)
+        loop_in_c = getattr(sys.modules.get("uvloop"), "Loop", None)
+        if loop_in_c is not None:
+            self._patch(loop_in_c, "run_until_complete", make_run_until_complete, self._loops)
+        trio_runs = sys.modules.get("trio._core._run")
+        if hasattr(trio_runs, "SystemClock"):
+            from pytest_spidra.clock.trio_clock import make_default_clock  # noqa: PLC0415 - trio is loaded
 
-    def _patch_class(self, kind: type, name: str, make: Callable[[Any, Any], Any], part: object) -> None:
-        original = vars(kind)[name]
-        substitute = make(part, original)
+            self._patch(trio_runs, "SystemClock", make_default_clock, (self.schedule, self.membership))
+
+    def _patch(self, owner: Any, name: str, make: Callable[[Any, Any], Any], part: object) -> None:
+        original = vars(owner).get(name, _INHERITED)
+        substitute = make(part, getattr(owner, name) if original is _INHERITED else original)
         substitute.__name__ = name
-        substitute.__qualname__ = f"{kind.__qualname__}.{name}"
-        self._patched.append((kind, name, original, substitute))
-        setattr(kind, name, substitute)
+        substitute.__qualname__ = f"{owner.__qualname__}.{name}" if isinstance(owner, type) else name
+        self._patched.append((owner, name, original, substitute))
+        setattr(owner, name, substitute)
 
-    def _unpatch_classes(self) -> None:
-        for kind, name, original, substitute in reversed(self._patched):
+    def _unpatch(self) -> None:
+        for owner, name, original, substitute in reversed(self._patched):
             # If somebody patched on top and still is there, theirs stays; ours passes through.
-            if vars(kind).get(name) is substitute:
-                setattr(kind, name, original)
+            if vars(owner).get(name) is not substitute:
+                continue
+            if original is _INHERITED:
+                delattr(owner, name)
+            else:
+                setattr(owner, name, original)
+
+
+_INHERITED = object()

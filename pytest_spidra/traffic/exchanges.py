@@ -55,10 +55,8 @@ class Exchange:
         asked_wait: Seconds that the reply asked the client to wait: its ``Retry-After``, a number or a date,
             else ``retry_after`` of its body; 0 when it may come back at once, None when it asked for nothing.
 
-        sent_real: When it was sent in real time, in seconds of `time.perf_counter`; waits that the virtual
-            clock does not know (``threading.Event.wait``) show here.
-
-        seen_real: When the client saw what it saw, likewise.
+        sender: Who sent it, numbered from 1 on in the order in which they first send: the thread, and the asyncio
+            task unless that is the one that ``asyncio.run`` or the test runner runs. On a port, the connection.
 
         known: How many exchanges had been sent when the client saw what it saw. A later exchange was sent in
             the knowledge of this one when its number is greater.
@@ -82,8 +80,7 @@ class Exchange:
     waited: float | None = None
     asked_wait: float | None = None
     known: int | None = None
-    sent_real: float = 0.0
-    seen_real: float = 0.0
+    sender: int = 1
 
     @cached_property
     def kind(self) -> str:

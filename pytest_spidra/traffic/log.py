@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, overload
 
-from pytest_spidra.traffic import mermaid
+from pytest_spidra.traffic import mermaid, timeline
 from pytest_spidra.traffic.endpoints import check_name
 from pytest_spidra.traffic.exchanges import Call, Exchange
 from pytest_spidra.traffic.redaction import Redaction, without_keys, without_keys_in_url
+from pytest_spidra.traffic.senders import Senders, merged
 
 if TYPE_CHECKING:
     from pytest_spidra.traffic.reply import Reply
     from pytest_spidra.traffic.request import Request
+
+
+LONGEST_CALL = 900.0  # seconds between two attempts of one call; who asks again later begins anew
 
 
 class ExchangeLog(Sequence[Exchange]):
@@ -35,6 +38,7 @@ class ExchangeLog(Sequence[Exchange]):
         self.changes: list[int] = []
         self._exchanges: list[Exchange] = []
         self._redaction = Redaction()
+        self._senders = Senders()
         self._last_seen: dict[str | None, float] = {}
         self._lock = threading.Lock()
 
@@ -52,14 +56,18 @@ class ExchangeLog(Sequence[Exchange]):
         return iter(list(self._exchanges))
 
     def __repr__(self) -> str:
-        return f"<ExchangeLog of {len(self)} exchanges>"
+        return f"<ExchangeLog of {len(self)} exchange{'' if len(self) == 1 else 's'}>"
+
+    def __str__(self) -> str:
+        """Return the timeline: ``print(spidra_mock.exchanges)``."""
+        return timeline.render(self) if self else "no exchanges"
 
     def calls(self, endpoint: str | None = None) -> tuple[Call, ...]:
         """Return the calls, those to one endpoint when it is given, in the order of their first requests.
 
-        A request belongs to the call before it when it repeats a failed request to the letter and the client
-        did nothing else with the same batch in between. Submits of other bodies do not part the attempts of
-        one submit, a list does: the client has looked.
+        A request belongs to the call before it when it repeats, within 15 minutes, a failed request of the same
+        sender to the letter, and the sender did nothing else with the same batch in between. Submits of other bodies
+        do not part the attempts of one submit, a list does: the client has looked.
 
         Args:
             endpoint: An endpoint's name, ``batch.get`` for instance.
@@ -71,30 +79,29 @@ class ExchangeLog(Sequence[Exchange]):
         if endpoint is not None:
             check_name(endpoint)
         found: list[list[Exchange]] = []
-        submits: dict[str, list[Exchange]] = {}
-        batches: dict[str, tuple[str, list[Exchange]]] = {}
+        submits: dict[int, dict[str, list[Exchange]]] = {}
+        batches: dict[tuple[int, str], tuple[str, list[Exchange]]] = {}
+        senders = merged(self)
         for exchange in self:
-            identity = exchange.identity
+            identity, sender = exchange.identity, senders[exchange.sender]
+            place = sender, exchange.path.partition("?")[0].removesuffix("/retry")
             if exchange.is_list:
-                submits.clear()
+                submits.pop(sender, None)
             if exchange.is_submit:
-                attempts = submits.get(identity, [])
+                attempts = submits.get(sender, {}).get(identity, [])
             else:
-                lane = exchange.path.partition("?")[0].removesuffix("/retry")
-                before, attempts = batches.get(lane, ("", []))
+                before, attempts = batches.get(place, ("", []))
                 if before != identity:
                     attempts = []
-            # Two requests under way at the same time are two calls, whatever becomes of them.
-            last = attempts[-1] if attempts else None
-            if last and last.failed and last.known is not None and last.known < exchange.number:
+            if attempts and _follows(attempts[-1], exchange):
                 attempts.append(exchange)
             else:
                 attempts = [exchange]
                 found.append(attempts)
             if exchange.is_submit:
-                submits[identity] = attempts
+                submits.setdefault(sender, {})[identity] = attempts
             else:
-                batches[lane] = (identity, attempts)
+                batches[place] = identity, attempts
         return tuple(
             Call(tuple(attempts))
             for attempts in found
@@ -113,13 +120,14 @@ class ExchangeLog(Sequence[Exchange]):
         """Note that a request was sent; return its number."""
         batch_id = None if batch_id is None else without_keys(batch_id, request.keys)
         with self._lock:
+            sender = self._senders.current()
             number = len(self._exchanges) + 1
             last = self._last_seen.get(batch_id)
             self._exchanges.append(
                 Exchange(
                     number=number,
                     sent_at=sent_at,
-                    sent_real=time.perf_counter(),
+                    sender=sender,
                     endpoint=endpoint,
                     method=request.method,
                     path=without_keys_in_url(request.target, request.keys),
@@ -156,7 +164,7 @@ class ExchangeLog(Sequence[Exchange]):
                 "seen_headers": dict(seen.headers),
                 "asked_wait": _asked_wait(seen, timedelta(microseconds=self.began_at).total_seconds() + at),
             }
-        self._put(number, seen_at=at, seen_real=time.perf_counter(), known=len(self._exchanges), **changes)
+        self._put(number, seen_at=at, known=len(self._exchanges), **changes)
         exchange = self._exchanges[number - 1]
         self._last_seen[exchange.batch_id] = at
         if exchange.is_submit:
@@ -169,6 +177,14 @@ class ExchangeLog(Sequence[Exchange]):
     def _put(self, number: int, **changes: Any) -> None:
         with self._lock:
             self._exchanges[number - 1] = replace(self._exchanges[number - 1], **changes)
+
+
+def _follows(last: Exchange, exchange: Exchange) -> bool:
+    """Whether a request is the next attempt after one that failed: two under way at the same time are two calls."""
+    if not last.failed or last.known is None or last.known >= exchange.number:
+        return False
+    seen_at = last.sent_at if last.seen_at is None else last.seen_at
+    return exchange.sent_at - seen_at <= LONGEST_CALL
 
 
 def _asked_wait(reply: Reply, now: float) -> float | None:

@@ -6,7 +6,7 @@ import textwrap
 from typing import TYPE_CHECKING
 
 from pytest_spidra.traffic import timeline
-from pytest_spidra.verdicts.rules.judge import RULES
+from pytest_spidra.traffic.senders import merged
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
@@ -47,23 +47,34 @@ def assertion_message(
     return "\n\n".join(parts)
 
 
-def rules_report(accusations: Sequence[Accusation], exchanges: Iterable[Exchange]) -> str:
-    """Return what the rules found, as one message: the claims of each rule, then why and how to fix it."""
-    claims: dict[str, list[str]] = {}
+def rules_report(accusations: Sequence[Accusation], exchanges: Collection[Exchange]) -> str:
+    """Return what the rules found, as one message: claims with their reason and remedy, the evidence, the way out."""
+    parts: list[str] = []
+    grouped: dict[tuple[str, str, str, tuple[str, ...]], list[str]] = {}
+    senders = set(merged(exchanges).values())
     for accusation in accusations:
-        claims.setdefault(accusation.rule, []).append(accusation.claim)
-    parts = []
-    for name, several in claims.items():
-        rule = RULES[name]
-        fix = f"To fix it, {rule.fix[0].lower()}{rule.fix[1:]}"
-        parts += [paragraph(f"{name}: {claim}") for claim in several]
-        parts.append(f"{paragraph(rule.why, '  ')}\n{paragraph(fix, '  ')}")
+        several = accusation.sender is not None and len(senders) > 1
+        claim = (
+            f"{accusation.claim} (Sender {accusation.sender}.)"
+            if several and accusation.sender
+            else accusation.claim
+        )
+        words = accusation.rule, accusation.why, accusation.fix, tuple(accusation.also)
+        grouped.setdefault(words, []).append(claim)
+    for (rule, why, fix, also), claims in grouped.items():
+        parts += [paragraph(f"{rule}: {claim}") for claim in claims]
+        advice = [f"To fix it, {fix[0].lower()}{fix[1:]}", *also]
+        parts.append(f"{paragraph(why, '  ')}\n{paragraph(' '.join(advice), '  ')}")
+    if len(senders) > 1:
+        parts.append(
+            paragraph(
+                f"{len(senders)} senders were seen, threads or tasks. Rules about pace and order judge each by "
+                "itself, rules about money all of them together."
+            )
+        )
     guilty = {number for accusation in accusations for number in accusation.numbers}
-    other = next((name for name in RULES if name not in claims), "")
-    allow = (
-        f'To allow it, mark the test @pytest.mark.spidra(rules="off"). To keep other rules, name them: '
-        f'rules=["{other}", …].'
-    )
+    names = ", ".join(f'"{name}"' for name in dict.fromkeys(one.rule for one in accusations))
+    allow = f"To allow it, mark the test @pytest.mark.spidra(allow=[{names}])."
     return "\n\n".join([*parts, timeline.render(exchanges, guilty), paragraph(allow)])
 
 

@@ -200,7 +200,7 @@ ROWS = {
     "two at once": Row(two_at_once, ("busy-polling",), items="completed(after_polls=2)"),
     "careful": Row(clients.careful, items="[failed(), completed()]"),
     "a lost submit sent again": Row(
-        sends_it_twice, ("double-submission", "blind-resend"), scripted={"submit": [reply_lost()]}
+        sends_it_twice, ("double-submission",), scripted={"submit": [reply_lost()]}
     ),
     "a submit of unknown fate sent again": Row(
         sends_it_twice, ("blind-resend",), scripted={"submit": [request_lost("ReadTimeout")]}
@@ -214,9 +214,11 @@ ROWS = {
         comes_back_early, ("retry-after-ignored",), scripted={"submit": [service_busy(retry_after=2)]}
     ),
     "a refusal sent again": Row(is_not_let_in, ("permanent-error-resent",), submits=[refused(422)] * 3),
-    "hammers": Row(clients.hammers, ("no-backoff",), submits=[refused(500)] * 4),
+    "hammers": Row(clients.hammers, ("no-backoff",), submits=[refused(503)] * 4),
     "looks on after the end": Row(looks_on_after_the_end, ("poll-after-terminal",)),
-    "polls at once": Row(clients.polls_five_times_a_second, ("busy-polling",)),
+    "polls at once": Row(
+        clients.polls_five_times_a_second, ("busy-polling",), items="completed(after_polls=3)"
+    ),
     "polls without a pause": Row(
         clients.polls_without_a_pause, ("busy-polling",), items="completed(after_polls=3)"
     ),

@@ -156,7 +156,7 @@ def test_a_test_that_ends_half_way_changes_nothing(ending, old, suite, record):
 @pytest.mark.slow
 def test_a_run_that_is_interrupted_changes_nothing(old, suite, record, pytester):
     suite(f"{ONE}        raise KeyboardInterrupt\n", ini=MODES)
-    result = pytester.runpytest_subprocess("-p", "no:hypothesispytest", *record())
+    result = pytester.runpytest_subprocess("-p", "no:hypothesispytest", *record(), timeout=100)
     assert result.ret == pytest.ExitCode.INTERRUPTED
     assert old()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import time
+import re
 
 import httpx
 import pytest
@@ -253,7 +253,7 @@ async def test_it(spidra_api, request):
         took = spidra_api.clock.elapsed
         await asyncio.sleep(0.5)
         waited = spidra_api.clock.elapsed - took
-    assert 0.4 <= took < 2
+    assert took >= 0.4
     assert waited == pytest.approx(0.5)
     known = request.config.cache.get("spidra/test", None)
     request.config.cache.set("spidra/test", [begun, took])
@@ -261,27 +261,22 @@ async def test_it(spidra_api, request):
         assert [begun, took] == pytest.approx(known, abs=1e-3)
 """)
     run(*record(url=api.url)).assert_outcomes(passed=1)
-    begun = time.monotonic()
     run().assert_outcomes(passed=1)
-    (report,) = run().reprec.getreports("pytest_runtest_logreport")[1:2]
-    assert report.duration < 0.4
-    assert time.monotonic() - begun < 10
 
 
-def test_with_a_real_clock_nothing_is_waited_for_but_what_the_client_waits(suite, start_api, record):
-    api = start_api("""
-from pytest_spidra import ok
-def script(spidra_server):
-    spidra_server.batch.submit.script(ok(after=0.4))
-""")
+def test_with_a_real_clock_nothing_is_waited_for_but_what_the_client_waits(suite, record, cassettes):
+    """A reply that took ten minutes when it was recorded comes within the limit of this test."""
     run = suite("""
 @pytest.mark.spidra(modes="replay", clock="real")
 def test_it(spidra_api):
     with plain(spidra_api) as client:
         submit(client)
-    assert (spidra_api.clock.elapsed < 0.4) == (spidra_api.mode == "replay")
 """)
-    run(*record(url=api.url)).assert_outcomes(passed=1)
+    run(*record()).assert_outcomes(passed=1)
+    path = cassettes["test_it.yaml"]
+    text, count = re.subn(r"took: [0-9.e-]+", "took: 600.0", path.read_text())
+    assert count == 1
+    path.write_text(text)
     run().assert_outcomes(passed=1)
 
 
@@ -298,7 +293,8 @@ def spidra_vcr_config():
     path = cassettes[f"test_prices.{serializer}"]
     text = path.read_text()
     requests, responses = deserialize(text, vcr.VCR().serializers[serializer])
-    body = json.dumps({"urls": ["https://shop.example/1", "https://shop.example/2"]}, separators=(",", ":"))
+    posted = [json.loads(one.body) if one.method == "POST" else None for one in requests]
+    assert posted == [{"urls": ["https://shop.example/1", "https://shop.example/2"]}, None, None]
 
     with vcr.use_cassette(
         str(path), serializer=serializer, record_mode="none", match_on=["method", "uri", "body"]
@@ -307,10 +303,10 @@ def spidra_vcr_config():
             httpx.request(
                 one.method,
                 one.uri,
-                content=body if one.method == "POST" else None,
+                json=body,
                 headers={"x-api-key": "other"},
             )
-            for one in requests
+            for one, body in zip(requests, posted, strict=True)
         ]
         assert cassette.all_played
 

@@ -20,10 +20,16 @@ def work_for(seconds: float) -> str:
     return "done"
 
 
+LOADED = 20  # times as long as alone may a test take on a machine that has much else to do
+
+
 @contextmanager
 def real_time_below(seconds: float) -> Iterator[None]:
-    """Fail if the block takes longer for real; the bounds are generous."""
+    """End a block that waits for real, in a few seconds of a machine that is idle: a deadline, and no measurement.
+
+    What waits exactly is told by `clock.elapsed`, which a real wait does not move.
+    """
     started = time.perf_counter()
     yield
     taken = time.perf_counter() - started
-    assert taken < seconds, f"took {taken:.3f} real seconds"
+    assert taken < LOADED * seconds, f"took {taken:.3f} real seconds"

@@ -39,6 +39,7 @@ SECONDS = {
 }
 
 
+@pytest.mark.filterwarnings("ignore:datetime.datetime.utcnow:DeprecationWarning")
 @pytest.mark.parametrize("way", SECONDS)
 def test_a_date_moves_by_what_was_slept(clock, way):
     """By two days, exactly."""

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import multiprocessing
 import queue
 import socket
+import subprocess
 import sys
 import threading
 import time
@@ -543,3 +545,194 @@ def test_many_threads_that_wait_for_each_other_stay_exact(clock: VirtualClock) -
             *[lambda n=n: asyncio.run(looped(n)) for n in range(8)],
         )
     assert wrong == []
+
+
+def test_a_thread_that_enters_a_lock_is_recognised() -> None:
+    """By what the interpreter does there; a Python that does it otherwise makes this fail, and locks slow."""
+    lock = threading.Lock()
+
+    def limited() -> None:
+        with lock:
+            pass
+
+    with lock:
+        thread = threading.Thread(target=limited)
+        thread.start()
+        REAL_SLEEP[0](0.05)
+        frame = sys._current_frames()[thread.ident or 0]
+        assert frame.f_code is limited.__code__
+        assert thread_state.is_entering_a_lock(frame)
+        assert not thread_state.is_entering_a_lock(sys._getframe())
+        assert thread_state.state_of(frame) == thread_state.SEEMS_TO_WAIT
+    thread.join()
+
+
+def test_a_thread_that_takes_the_lock_of_a_condition_again_is_recognised(clock: VirtualClock) -> None:
+    """Its wait is over, but whoever holds the lock sleeps."""
+    condition = threading.Condition()
+    ends: list[float] = []
+
+    def waiter() -> None:
+        with condition:
+            condition.wait(1)
+            ends.append(clock.elapsed)
+
+    thread = threading.Thread(target=waiter)
+    thread.start()
+    time.sleep(0.5)
+    with real_time_below(2), condition:
+        time.sleep(30)
+    thread.join()
+    assert ends == [30.5]
+
+
+WAITS: dict[str, Callable[[], Any]] = {
+    "Event": lambda: threading.Event().wait(5),
+    "Condition": lambda: _hold(threading.Condition(), lambda it: it.wait(5)),
+    "Condition.wait_for": lambda: _hold(threading.Condition(), lambda it: it.wait_for(bool, 5)),
+    "Semaphore": lambda: threading.Semaphore(0).acquire(timeout=5),
+    "Barrier": lambda: _raised(threading.BrokenBarrierError, threading.Barrier(2).wait, 5),
+    "Queue.get": lambda: _raised(queue.Empty, queue.Queue().get, True, 5),
+    "Queue.put": lambda: _raised(queue.Full, _full().put, 1, True, 5),
+    "PriorityQueue": lambda: _raised(queue.Empty, queue.PriorityQueue().get, True, 5),
+    "SimpleQueue": lambda: _raised(queue.Empty, queue.SimpleQueue().get, True, 5),
+    "Future.result": lambda: _raised(TimeoutError, Future().result, 5),
+    "Future.exception": lambda: _raised(TimeoutError, Future().exception, 5),
+    "wait": lambda: wait([Future()], timeout=5).done,
+    "as_completed": lambda: _raised(TimeoutError, list, as_completed([Future()], timeout=5)),
+    "Thread.join": lambda: _sleeper().join(5),
+}
+
+
+def _hold(condition: threading.Condition, use: Callable[[Any], Any]) -> Any:
+    with condition:
+        return use(condition)
+
+
+def _raised(kind: type[Exception], function: Callable[..., Any], *args: Any) -> None:
+    with pytest.raises(kind):
+        function(*args)
+
+
+def _full() -> queue.Queue[int]:
+    full: queue.Queue[int] = queue.Queue(1)
+    full.put(0)
+    return full
+
+
+def _sleeper() -> threading.Thread:
+    thread = threading.Thread(target=time.sleep, args=(100,), daemon=True)
+    thread.start()
+    return thread
+
+
+@pytest.mark.parametrize("kind", WAITS)
+@pytest.mark.parametrize("company", [False, True], ids=["alone", "beside others"])
+def test_a_wait_on_another_thread_ends_at_its_second(
+    clock: VirtualClock, kind: str, *, company: bool
+) -> None:
+    """Nobody comes, and exactly five seconds are over."""
+    if company:
+        for seconds in (3, 7, 50):
+            threading.Thread(target=time.sleep, args=(seconds,), daemon=True).start()
+    with real_time_below(2):
+        assert not WAITS[kind]()
+    assert clock.elapsed == 5
+
+
+def test_a_wait_on_another_thread_ends_when_it_is_done(clock: VirtualClock) -> None:
+    """Each at the moment at which the other thread did it."""
+    event, box = threading.Event(), queue.SimpleQueue[int]()
+
+    def work() -> None:
+        time.sleep(2)
+        event.set()
+        time.sleep(2)
+        box.put(7)
+        time.sleep(2)
+
+    thread = threading.Thread(target=work)
+    with real_time_below(2):
+        thread.start()
+        assert event.wait(5)
+        assert clock.elapsed == 2
+        assert box.get(timeout=5) == 7
+        assert clock.elapsed == 4
+        thread.join(5)
+        assert not thread.is_alive()
+        assert clock.elapsed == 6
+
+
+def test_wrong_timeouts_raise_what_they_raise_in_real_life(clock: VirtualClock) -> None:
+    """The same errors, and no time passes."""
+    with pytest.raises(RuntimeError, match="un-acquired"):
+        threading.Condition().wait(5)
+    with pytest.raises(OverflowError):
+        threading.Event().wait(1e12)
+    with pytest.raises(OverflowError):
+        _sleeper().join(1e12)
+    with pytest.raises(RuntimeError, match="before it is started"):
+        threading.Thread().join(5)
+    assert not threading.Event().wait(-1)
+    assert clock.elapsed == 0
+
+
+@pytest.mark.parametrize("how", ["subprocess", "multiprocessing"])
+def test_a_living_child_is_work(clock: VirtualClock, how: str) -> None:
+    """Polls beside it take their real time, so there are only as many as fit into its life."""
+    if how == "subprocess":
+        command = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(0.5)"])
+        lives: Callable[[], bool] = lambda: command.poll() is None  # noqa: E731
+    else:
+        process = multiprocessing.get_context("spawn").Process(target=time.sleep, args=(0.5,))
+        process.start()
+        lives = process.is_alive
+    polls = 0
+    while lives():
+        time.sleep(0.25)
+        polls += 1
+    assert 1 <= polls < 80
+    with real_time_below(2):
+        time.sleep(100)
+    assert clock.elapsed == 0.25 * polls + 100
+
+
+def test_a_child_that_has_ended_is_no_work_even_if_nobody_has_asked_for_it(clock: VirtualClock) -> None:
+    """And the news of its end stays for whoever does."""
+    command = subprocess.Popen([sys.executable, "-c", "raise SystemExit(7)"], stdout=subprocess.PIPE)
+    assert command.stdout is not None
+    command.stdout.read()  # until it has gone
+    time.sleep(100)
+    with real_time_below(2):
+        time.sleep(100)
+    assert command.wait() == 7
+    command.stdout.close()
+    assert clock.elapsed == 200
+
+
+def test_a_pool_of_processes_is_waited_for(clock: VirtualClock) -> None:
+    """Its work takes real time and no virtual time; when it is idle, the clock jumps."""
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        assert pool.submit(work_for, 0.2).result(timeout=100) == "done"
+        assert clock.elapsed == 0
+        with real_time_below(2):
+            time.sleep(100)
+    assert clock.elapsed == 100
+
+
+def test_a_thread_that_computes_holds_the_clock_up(clock: VirtualClock) -> None:
+    """However long it takes: a wait beside it ends when it is done, at its own second."""
+    ends: list[float] = []
+
+    def compute() -> None:
+        until = time.perf_counter() + 0.4
+        while time.perf_counter() < until:
+            pass
+        ends.append(clock.elapsed)
+
+    thread = threading.Thread(target=compute)
+    thread.start()
+    time.sleep(0.05)
+    assert ends == [0]
+    thread.join()
+    assert clock.elapsed == 0.05

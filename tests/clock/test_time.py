@@ -1,4 +1,7 @@
-"""Time under spidra_mock: loops and libraries wait exactly as long as they say, and for no real time."""
+"""Time under spidra_mock: loops and libraries wait exactly as long as they say, and for no real time.
+
+That it is none, nobody measures: most of them wait longer than the limit that every test has.
+"""
 
 import asyncio
 import datetime as dt
@@ -19,16 +22,6 @@ from pytest_spidra import RateLimit, completed, http_error, ok
 URLS = ["https://shop.example/1", "https://shop.example/2", "https://shop.example/3"]
 LIST = "https://api.spidra.io/api/batch/scrape"
 KEY = {"x-api-key": "k"}
-
-REAL_SECONDS = 8.0  # far above what any of these takes, far below what they wait
-
-
-@pytest.fixture(autouse=True)
-def costs_no_time(request):
-    """No test here takes real seconds, however long it waits; the ones on the real clock wait very little."""
-    begun = time.perf_counter()
-    yield
-    assert time.perf_counter() - begun < REAL_SECONDS
 
 
 def test_ten_minutes_of_the_sdk_take_no_time(spidra_mock):
@@ -189,10 +182,10 @@ def test_the_quota_s_window_runs_on_the_clock(spidra_mock):
 def test_on_the_real_clock_everything_works_in_real_time(spidra_mock):
     spidra_mock.batch.outcomes({URLS[0]: completed(after_seconds=0.2)})
     spidra_mock.batch.submit.script(http_error(503, retry_after=0.1))
-    begun = time.monotonic()
+    real, begun = time.monotonic(), spidra_mock.clock.elapsed
     batch = spidra.Spidra(api_key="k").batch_scrape(URLS, poll_interval=0.05)
     assert batch.status == "completed"
-    assert 0.3 <= spidra_mock.clock.elapsed <= time.monotonic() - begun + 0.1
+    assert 0.3 <= spidra_mock.clock.elapsed - begun <= time.monotonic() - real
     (submit,) = spidra_mock.exchanges.calls("batch.submit")
     assert submit.waits[0] >= 0.1
 
@@ -246,7 +239,7 @@ def test_every_name_is_put_back_after_a_keyboard_interrupt(pytester):
     pytester.makepyfile(
         "import time\ndef test_it(spidra_mock):\n    time.sleep(60)\n    raise KeyboardInterrupt\n"
     )
-    result = pytester.runpytest_subprocess("-s")
+    result = pytester.runpytest_subprocess("-s", timeout=100)
     assert result.ret == pytest.ExitCode.INTERRUPTED
     result.stdout.fnmatch_lines(["*restored True*"])
 

@@ -486,6 +486,20 @@ def lets_the_sdk_poll_without_a_pause(api, urls):
     sdk(api).batch_scrape(urls, poll_interval=0.1)
 
 
+# -- duplicate-urls ----------------------------------------------------------------------------------------
+
+
+def submits_a_url_twice(api, urls):
+    """A list that was put together from two sources."""
+    with sync(api) as client:
+        client.post(SUBMIT, json={"urls": [*urls, urls[0]]})
+
+
+def takes_duplicates_out(api, urls):
+    with sync(api) as client:
+        client.post(SUBMIT, json={"urls": list(dict.fromkeys([*urls, urls[0]]))})
+
+
 # -- missing-key, key-in-url ----------------------------------------------------------------------------------
 
 

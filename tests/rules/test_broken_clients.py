@@ -52,7 +52,7 @@ NOT_AT_ONCE = completed(after_polls=4)
 ROWS = {
     "a lost submit, sent again": Row(
         clients.resends_a_lost_submit,
-        ["double-submission", "blind-resend"],
+        ["double-submission"],
         clients.looks_in_the_list_first,
         LOST,
     ),
@@ -64,13 +64,13 @@ ROWS = {
     ),
     "a slow submit, sent again, async": Row(
         clients.resends_a_slow_submit,
-        ["double-submission", "blind-resend"],
+        ["double-submission"],
         clients.waits_for_a_slow_submit,
         {"submit": [ok(after=30)]},
     ),
     "a 504 after the work, repeated by a retry transport": Row(
         clients.retries_every_post_by_transport,
-        ["double-submission", "blind-resend"],
+        ["double-submission"],
         clients.retries_reads_by_transport,
         {"submit": [http_error(504, processed=True)]},
     ),
@@ -95,7 +95,7 @@ ROWS = {
     ),
     "the SDK called again after a lost reply": Row(
         clients.sends_the_sdk_s_lost_submit_again,
-        ["double-submission", "blind-resend"],
+        ["double-submission"],
         clients.asks_the_sdk_for_the_list,
         LOST,
     ),
@@ -243,7 +243,7 @@ ROWS = {
         clients.lets_the_sdk_back_off,
         items=NOT_AT_ONCE,
     ),
-    "a 500 repeated without a pause": Row(
+    "a 503 repeated without a pause": Row(
         clients.hammers, ["no-backoff"], clients.lets_the_sdk_back_off, {"submit": [503] * 3}
     ),
     "the SDK told not to back off": Row(
@@ -254,6 +254,9 @@ ROWS = {
         ["no-backoff"],
         clients.backs_off_from_a_dead_connection,
         {"list": [request_lost()] * 4},
+    ),
+    "a URL twice in one submit": Row(
+        clients.submits_a_url_twice, ["duplicate-urls"], clients.takes_duplicates_out
     ),
     "no key": Row(clients.forgets_the_key, ["missing-key"], clients.sends_a_bearer_token),
     "basic auth in place of a key": Row(
@@ -312,7 +315,14 @@ def test_an_accusation_names_exchanges_of_the_log(judged, spidra_mock):
     row = ROWS["a lost submit, sent again"]
     judged(row, row.broken)
     found = judge(spidra_mock.exchanges)
-    assert [one.numbers for one in found] == [[1, 2], [1, 2]]
+    assert [(one.rule, one.numbers, one.deeds) for one in found] == [("double-submission", [1, 2], {2})]
+
+
+def test_one_deed_is_one_accusation_and_names_the_other_remedy(judged, spidra_mock):
+    """A submit sent again at once and blindly is charged once, by the graver rule."""
+    judged(Row(clients.hammers, [], None, {"submit": [500] * 3}), clients.hammers)
+    (found,) = judge(spidra_mock.exchanges)
+    assert (found.rule, found.also) == ("blind-resend", [RULES["no-backoff"].fix])
 
 
 @pytest.mark.parametrize("rule", RULES)

@@ -468,13 +468,17 @@ def test_patience_that_ends_after_two_waits_is_accused(client, spidra_mock, accu
     assert accused() == ["retry-after-ignored"]
 
 
-def test_two_looks_within_a_second_are_enough(client, spidra_mock, submit, accused):
-    """A loop without a pause sees the end at its second look when the pages are quick."""
+@pytest.mark.parametrize(("looks", "names"), [(2, []), (3, ["busy-polling"])])
+def test_three_looks_in_a_row_within_a_second_are_busy_two_are_not(
+    client, spidra_mock, submit, accused, looks, names
+):
+    """One look for the log and then the first of a loop are two, and the log of both is the same."""
+    spidra_mock.batch.outcomes(dict.fromkeys(URLS, completed(after_polls=5)))
     path = f"{SUBMIT}/{submit(*URLS).json()['batchId']}"
-    client.get(path)
-    time.sleep(0.99)
-    assert client.get(path).json()["status"] == "completed"
-    assert accused() == ["busy-polling"]
+    for _ in range(looks):
+        client.get(path)
+        time.sleep(0.99)
+    assert accused() == names
 
 
 @pytest.mark.slow

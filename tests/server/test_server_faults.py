@@ -98,18 +98,16 @@ def test_a_cut_off_body_comes_in_a_whole_message(server, http):
 
 
 def test_a_slow_reply_takes_its_time_and_others_do_not_wait_for_it(server, http):
-    server.batch.submit.script(ok(after=0.5))
-    slow = threading.Thread(target=with_httpx, args=(server,))
-    begun = time.perf_counter()
-    slow.start()
-    while not server.batches:
-        time.sleep(0.01)
-    assert http.get("/batch/scrape").status_code == 200
-    assert time.perf_counter() - begun < 0.4
-    slow.join()
-    assert time.perf_counter() - begun >= 0.5
-    submit, _ = server.exchanges
-    assert submit.seen_at - submit.sent_at >= 0.5
+    server.batch.submit.script(ok(after=0.2), ok(after=600))
+    with_httpx(server)
+    (slow,) = server.exchanges
+    assert slow.seen_at - slow.sent_at >= 0.2
+    with connected(server) as connection:
+        connection.sendall(submit())
+        while len(server.batches) < 2:
+            time.sleep(0.01)
+        assert http.get("/batch/scrape").status_code == 200
+        assert server.exchanges[1].seen is None
 
 
 def test_the_client_s_own_deadline_ends_a_slow_request(server):
@@ -120,8 +118,7 @@ def test_the_client_s_own_deadline_ends_a_slow_request(server):
         pytest.raises(httpx.ReadTimeout),
     ):
         client.post(f"{server.base_url}/batch/scrape", json={"urls": ["https://a.example/"]})
-    deadline = time.monotonic() + 5
-    while server.exchanges[0].seen is None and time.monotonic() < deadline:
+    while server.exchanges[0].seen is None:
         time.sleep(0.01)
     (exchange,) = server.exchanges
     assert (exchange.seen, exchange.answered) == ("cancelled", 202)
@@ -134,8 +131,7 @@ def test_a_client_that_breaks_off_a_slow_request_is_noticed(server):
         while not server.exchanges.calls("batch.list"):
             time.sleep(0.01)
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")  # reset it
-    deadline = time.monotonic() + 5
-    while server.exchanges[0].seen is None and time.monotonic() < deadline:
+    while server.exchanges[0].seen is None:
         time.sleep(0.01)
     assert server.exchanges[0].seen == "cancelled"
 
@@ -158,9 +154,7 @@ def test_stop_does_not_wait_for_slow_replies():
             connection.sendall(request("GET /api/batch/scrape HTTP/1.1"))
         while len(server.api.exchanges) < 2:
             time.sleep(0.01)
-        begun = time.perf_counter()
         server.stop()
-        assert time.perf_counter() - begun < 0.5
         assert rest(one) == rest(two) == b""
     assert [exchange.seen for exchange in server.api.exchanges] == ["cancelled", "cancelled"]
     assert server.errors == []

@@ -108,10 +108,11 @@ def test_any_key_is_good_until_keys_are_named(server, http):
 def test_seconds_count_from_the_start():
     server = Server()
     time.sleep(0.05)
+    before, date = time.monotonic(), time.time()
     server.start()
     try:
-        assert server.api.clock.elapsed < 0.04
-        assert server.wiring.log.began_at == pytest.approx(time.time() * 1e6, abs=5e6)
+        assert server.api.clock.elapsed <= time.monotonic() - before
+        assert date <= server.wiring.log.began_at / 1e6 <= time.time()
     finally:
         server.stop()
 
@@ -390,23 +391,23 @@ def test_who_says_nothing_may_stay():
 
 def test_a_client_that_does_not_read_is_given_up():
     """It would keep its thread for ever."""
+    sent = []
 
     class RequestHandler:
         prefix = ""
 
         def send(self, request):
+            sent.append(request)
             return PendingRequest(lambda result: None, (0.0, Reply(200, b"x" * 30_000_000)))
 
     listener = Listener(idle_timeout=0.2)
     listener.start(RequestHandler())
     with socket.create_connection(("127.0.0.1", listener.port), timeout=10) as connection:
         connection.sendall(request("GET / HTTP/1.1"))
-        deadline = time.monotonic() + 5
-        while len(threads_of_servers()) < 2 and time.monotonic() < deadline:
+        while not sent:
             time.sleep(0.01)
-        while len(threads_of_servers()) > 1 and time.monotonic() < deadline:
+        while len(threads_of_servers()) > 1:
             time.sleep(0.01)
-        assert len(threads_of_servers()) == 1
     listener.stop()
     assert listener.errors == []
 

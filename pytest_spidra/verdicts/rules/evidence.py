@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 # The request was on its way, or may have been: the service may have done the work.
 FATE_UNKNOWN = frozenset(
     {
+        500,
         504,
         "ReadTimeout",
         "ReadError",
@@ -23,18 +24,47 @@ FATE_UNKNOWN = frozenset(
         "cancelled",
     }
 )
-
-
 PERMANENT = frozenset({400, 401, 402, 403, 404, 409, 422})
 LONGEST_WAIT = 30.0  # seconds of Retry-After that count; the official SDK waits no longer either
+LONGEST_MEMORY = (
+    900.0  # seconds after which an exchange is evidence no more: the same wish again is a new one
+)
 NO_RESULT: tuple[Any, ...] = (None, "", [], {})
 ROUNDING = 1e-6  # seconds
 
 
+def seen_at(exchange: Exchange) -> float:
+    """Return when the client saw what came of an exchange; while it waits, when it sent it."""
+    return exchange.sent_at if exchange.seen_at is None else exchange.seen_at
+
+
 def wait_after(first: Exchange, later: Exchange) -> float:
-    """Return the seconds from what the client saw to its later request: virtual ones, or real if those are more."""
-    virtual = later.sent_at - (first.sent_at if first.seen_at is None else first.seen_at)
-    return max(virtual, later.sent_real - first.seen_real)
+    """Return the seconds from what the client saw to its later request."""
+    return later.sent_at - seen_at(first)
+
+
+def is_fresh(first: Exchange, later: Exchange) -> bool:
+    """Whether what the client saw then is still evidence against what it sends now."""
+    return wait_after(first, later) <= LONGEST_MEMORY
+
+
+def asked_seconds(exchange: Exchange, cap: float = LONGEST_WAIT) -> float:
+    """Return how long to wait before a request after this reply is no offence, in seconds.
+
+    A date is known in whole seconds only, so who rounds it may come back up to a second before it.
+    """
+    asked = min(exchange.asked_wait or 0.0, cap)
+    text = exchange.seen_headers.get("retry-after")
+    is_date = text is not None and not _is_number(text)
+    return max(asked - 1.0, 0.0) if is_date else asked
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def looked(exchange: Exchange) -> bool:
@@ -60,12 +90,8 @@ def options_of(exchange: Exchange) -> str:
 
 
 def accepted(exchange: Exchange) -> bool:
+    """Whether the service did what was asked, whatever the client saw of it."""
     return exchange.answered is not None and exchange.answered < 300
-
-
-def url_count(exchange: Exchange) -> str:
-    count = len(describe.urls_of(exchange))
-    return "URL" if count == 1 else f"{count} URLs"
 
 
 def permanent(exchange: Exchange) -> bool:
@@ -77,3 +103,18 @@ def permanent(exchange: Exchange) -> bool:
 def keys_of(exchange: Exchange) -> frozenset[str]:
     """Return which keys a request carries, each under the name that the log gives it."""
     return frozenset(value for value in exchange.headers.values() if value.startswith("[key "))
+
+
+Work = tuple[frozenset[str], str, str]
+"""What is paid for: the key, the options and the URL of a submit."""
+
+
+def work_of(exchange: Exchange) -> list[Work]:
+    """Return each piece of work that a submit asks for, once."""
+    keys, options = keys_of(exchange), options_of(exchange)
+    return [(keys, options, url) for url in dict.fromkeys(describe.urls_of(exchange))]
+
+
+def count_urls(count: int) -> str:
+    """Return so many URLs in words: ``URL``, ``3 URLs``."""
+    return "URL" if count == 1 else f"{count} URLs"

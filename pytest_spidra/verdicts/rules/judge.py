@@ -13,15 +13,22 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
+from pytest_spidra.traffic.senders import merged
 from pytest_spidra.verdicts.rules.errors import NoBackoff, PermanentErrorResent, RetryAfterIgnored
 from pytest_spidra.verdicts.rules.keys import KeyInUrl, MissingKey
 from pytest_spidra.verdicts.rules.knowledge import Knowledge
-from pytest_spidra.verdicts.rules.money import BlindResend, DoubleSubmission, PaidAgain, ResubmittedUnfinished
+from pytest_spidra.verdicts.rules.money import (
+    BlindResend,
+    DoubleSubmission,
+    DuplicateUrls,
+    PaidAgain,
+    ResubmittedUnfinished,
+)
 from pytest_spidra.verdicts.rules.polling import BusyPolling, PollAfterTerminal
 from pytest_spidra.verdicts.rules.retries import NothingToRetry, RetryBeforeTerminal, RetryOfCancelled
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Sequence
 
     from pytest_spidra.traffic.exchanges import Exchange
     from pytest_spidra.traffic.log import ExchangeLog
@@ -44,6 +51,7 @@ RULES: dict[str, type[Rule]] = {
         NoBackoff,
         MissingKey,
         KeyInUrl,
+        DuplicateUrls,
     )
 }
 
@@ -57,13 +65,14 @@ def judge(log: ExchangeLog, names: Collection[str] | None = None) -> list[Accusa
         names: Only these rules; None for all.
     """
     knowledge = Knowledge()
+    exchanges = list(log)
+    senders = merged(exchanges)
     rules = [
-        rule(knowledge, log.changes)
+        rule(knowledge, log.changes, senders)
         for name, rule in RULES.items()
         if (names is None or name in names) and (log.virtual or not rule.exact_waits_only)
     ]
     landed: dict[int | None, list[Exchange]] = defaultdict(list)
-    exchanges = list(log)
     for exchange in sorted(exchanges, key=lambda one: one.seen_at or 0.0):
         landed[exchange.known].append(exchange)
     for exchange in exchanges:
@@ -73,4 +82,26 @@ def judge(log: ExchangeLog, names: Collection[str] | None = None) -> list[Accusa
             for rule in rules:
                 rule.seen(one)
             knowledge.learn(one)
-    return [accusation for rule in rules for accusation in rule.accusations]
+    return _one_for_each_deed(rules)
+
+
+def _one_for_each_deed(rules: Sequence[Rule]) -> list[Accusation]:
+    """Return the accusations, each deed charged by the gravest rule, which names the others' remedies."""
+    charged: dict[int, Accusation] = {}
+    left: list[Accusation] = []
+    for rule in rules:
+        for accusation in rule.accusations:
+            if rule.shares_deeds:
+                graver = {id(charged[deed]): charged[deed] for deed in accusation.deeds if deed in charged}
+                fresh = accusation.deeds - charged.keys()
+                if not fresh:
+                    for one in graver.values():
+                        if rule.name not in RULES[one.rule].covers and accusation.fix not in (
+                            one.fix,
+                            *one.also,
+                        ):
+                            one.also.append(accusation.fix)
+                    continue
+                charged |= dict.fromkeys(fresh, accusation)
+            left.append(accusation)
+    return left

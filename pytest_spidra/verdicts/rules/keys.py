@@ -18,6 +18,7 @@ class MissingKey(Rule):
 
     name = "missing-key"
     why = "The service answers it with 401."
+    shares_deeds = False
     fix = "Send the header x-api-key, or Authorization: Bearer, with every request."
 
     def sent(self, exchange: Exchange) -> None:
@@ -26,7 +27,7 @@ class MissingKey(Rule):
             claim = (
                 f"{describe.request(exchange)} (#{exchange.number}) has neither x-api-key nor a bearer token."
             )
-            self.accuse("key", claim, exchange)
+            self.accuse("key", claim, [], exchange)
 
 
 class KeyInUrl(Rule):
@@ -34,9 +35,10 @@ class KeyInUrl(Rule):
 
     name = "key-in-url"
     why = "URLs end up in the logs of every proxy and server on the way, and the key with them."
+    shares_deeds = False
     fix = "Send the key in a header: x-api-key, or Authorization: Bearer."
 
     def sent(self, exchange: Exchange) -> None:
         if REDACTED in exchange.path:
             claim = f"The URL of {describe.request(exchange)} (#{exchange.number}) holds the API key."
-            self.accuse("url", claim, exchange)
+            self.accuse("url", claim, [], exchange)

@@ -1,4 +1,4 @@
-"""What the client knows when it sends a request."""
+"""What the client knows when it sends a request: everything that it has seen so far."""
 
 from __future__ import annotations
 
@@ -6,7 +6,16 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from pytest_spidra.verdicts.rules.evidence import NO_RESULT, dicts_in, field_of, looked, options_of
+from pytest_spidra.verdicts.rules.evidence import (
+    NO_RESULT,
+    Work,
+    dicts_in,
+    field_of,
+    is_fresh,
+    keys_of,
+    looked,
+    options_of,
+)
 
 if TYPE_CHECKING:
     from pytest_spidra.traffic.exchanges import Exchange
@@ -17,55 +26,88 @@ class BatchKnowledge:
     """What the client knows of one batch: from the last look at it, or from what it did to it since."""
 
     options: str | None = None
+    keys: frozenset[str] = frozenset()
+    accepted: Exchange | None = None  # the submit whose reply told its id
     status: str | None = None
     failed: int | None = None
+    items: dict[str, str] = field(default_factory=dict)  # the last status seen of each URL
     completed: int = 0
     look: Exchange | None = None
-    as_of: int = 0  # the exchange that told; a reply to an earlier request is stale
+    told: Exchange | None = None  # the exchange that told last; a reply to an earlier request is stale
 
 
 @dataclass
 class Knowledge:
-    """What the client knows: everything that it has seen so far."""
+    """What the client knows: everything that it has seen so far, whichever of its senders saw it."""
 
     batches: dict[str, BatchKnowledge] = field(default_factory=lambda: defaultdict(BatchKnowledge))
-    completed: dict[tuple[str, str], int] = field(default_factory=dict)
+    completed: dict[Work, Exchange] = field(default_factory=dict)
+    lists: dict[str, str] = field(default_factory=dict)
 
     def learn(self, exchange: Exchange) -> None:
         """Take in what the client has just seen."""
-        if exchange.is_list:
+        if exchange.is_list and looked(exchange):
+            self.lists[exchange.path] = _gist_of_list(exchange)
             for job in dicts_in(field_of(exchange, "jobs")):
                 self._look(self.batches[str(job.get("uuid"))], exchange, job)
         if exchange.batch_id is None:
             return
         batch = self.batches[exchange.batch_id]
-        if exchange.is_submit:
-            batch.options = options_of(exchange)
+        if exchange.is_submit and looked(exchange) and field_of(exchange, "batchId"):
+            batch.options, batch.keys, batch.accepted = options_of(exchange), keys_of(exchange), exchange
+            if batch.told is None:
+                batch.status, batch.told = "pending", exchange
         elif exchange.is_look and looked(exchange):
             self._look(batch, exchange, exchange.seen_json)
+        elif exchange.seen == 404:
+            batch.status, batch.told = None, exchange
         elif exchange.is_retry and not exchange.failed:
-            batch.status, batch.failed, batch.as_of = "running", 0, exchange.number
+            batch.status, batch.failed, batch.told = "running", 0, exchange
+            batch.items = {
+                url: "pending" if status == "failed" else status for url, status in batch.items.items()
+            }
         elif exchange.is_cancel and not exchange.failed:
-            batch.status, batch.as_of = "cancelled", exchange.number
+            batch.status, batch.told = "cancelled", exchange
         elif exchange.is_cancel and field_of(exchange, "code") == "ALREADY_TERMINAL":
             batch.status = None  # it has ended, and the reply does not say how
 
+    def shows_news(self, exchange: Exchange) -> bool:
+        """Whether a look shows something that was not known: the first look at something does."""
+        if exchange.is_list:
+            return self.lists.get(exchange.path) != _gist_of_list(exchange)
+        if not exchange.is_look or exchange.batch_id is None or not isinstance(exchange.seen_json, dict):
+            return False
+        batch, body = self.batches[exchange.batch_id], exchange.seen_json
+        known = batch.look is not None
+        return not known or (batch.status, batch.failed) != (body.get("status"), body.get("failedCount"))
+
+    def retried(self, exchange: Exchange) -> BatchKnowledge | None:
+        """Return what the client knows of the batch that it sends a retry to; None when it knows nothing fresh."""
+        if not exchange.is_retry or exchange.batch_id is None:
+            return None
+        batch = self.batches.get(exchange.batch_id)
+        if batch is None or batch.look is None or batch.told is None:
+            return None
+        return batch if is_fresh(batch.told, exchange) else None
+
     def _look(self, batch: BatchKnowledge, exchange: Exchange, body: dict[str, Any]) -> None:
-        if exchange.number < batch.as_of:
+        if batch.told is not None and exchange.number < batch.told.number:
             return
         status, count = body.get("status"), body.get("completedCount")
         batch.status = status if isinstance(status, str) else None
-        batch.failed, batch.look, batch.as_of = body.get("failedCount"), exchange, exchange.number
-        if batch.options is None or "items" not in body or count == batch.completed:
+        batch.failed, batch.look, batch.told = body.get("failedCount"), exchange, exchange
+        if "items" not in body:
+            return
+        items = dicts_in(body["items"])
+        batch.items = {str(item.get("url")): str(item.get("status")) for item in items}
+        if batch.options is None or count == batch.completed:
             return
         batch.completed = count if isinstance(count, int) else 0
-        for item in dicts_in(body["items"]):
+        for item in items:
             if item.get("status") == "completed" and item.get("result") not in NO_RESULT:
-                self.completed.setdefault((str(item.get("url")), batch.options), exchange.number)
+                self.completed.setdefault((batch.keys, batch.options, str(item.get("url"))), exchange)
 
 
-def retried_batch(exchange: Exchange, knowledge: Knowledge) -> BatchKnowledge | None:
-    """Return what the client knows of the batch that it sends a retry to."""
-    if not exchange.is_retry or exchange.batch_id is None:
-        return None
-    return knowledge.batches.get(exchange.batch_id)
+def _gist_of_list(exchange: Exchange) -> str:
+    jobs = dicts_in(field_of(exchange, "jobs"))
+    return repr([(job.get("uuid"), job.get("status"), job.get("failedCount")) for job in jobs])

@@ -1,8 +1,7 @@
-"""Rules about money: the same work paid twice."""
+"""Rules about money: the same work paid twice. All senders of one key are judged together."""
 
 from __future__ import annotations
 
-from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
 from pytest_spidra.traffic import describe
@@ -10,11 +9,15 @@ from pytest_spidra.traffic.statuses import UNFINISHED
 from pytest_spidra.verdicts.rules.base import Rule
 from pytest_spidra.verdicts.rules.evidence import (
     FATE_UNKNOWN,
+    Work,
     accepted,
+    count_urls,
+    dicts_in,
     field_of,
+    is_fresh,
+    keys_of,
     looked,
-    options_of,
-    url_count,
+    work_of,
 )
 
 if TYPE_CHECKING:
@@ -27,67 +30,119 @@ class DoubleSubmission(Rule):
     name = "double-submission"
     why = "Both batches are scraped and both are billed: the same pages are paid twice."
     fix = "After a submit whose reply was lost, look for the batch in GET /batch/scrape before sending it again."
+    covers = frozenset({"blind-resend"})
 
     def __init__(self, *given: Any) -> None:
         super().__init__(*given)
-        self._unseen: dict[str, dict[int, Exchange]] = defaultdict(dict)
+        self._unseen: dict[Work, Exchange] = {}
         self._lost: dict[str | None, Exchange] = {}
+        self._roots: dict[int, Exchange] = {}  # of a submit that repeats another, the first of the row
 
     def sent(self, exchange: Exchange) -> None:
         if not exchange.is_submit or not accepted(exchange):
             return
-        if lost := self._unseen.pop(exchange.identity, None):
-            first = lost[max(lost)]
+        again: dict[int, list[Work]] = {}
+        for work in work_of(exchange):
+            first = self._unseen.pop(work, None)
+            if first and is_fresh(first, exchange):
+                again.setdefault(first.number, []).append(work)
+                self._roots.setdefault(exchange.number, self._roots.get(first.number, first))
+                last = first
+        if again:
+            root = self._roots[exchange.number]
+            count = sum(map(len, again.values()))
             claim = (
-                f"The service accepted the same {url_count(exchange)} twice, in #{first.number} and "
-                f"#{exchange.number}; of #{first.number} the client saw {describe.result(first)}."
+                f"The service accepted the same {count_urls(count)} twice, in #{last.number} and "
+                f"#{exchange.number}; of #{last.number} the client saw {describe.result(last)}."
             )
-            self.accuse(exchange.identity, claim, *lost.values(), exchange)
+            self.accuse(root.number, claim, [last], exchange)
 
     def seen(self, exchange: Exchange) -> None:
         if exchange.is_submit and accepted(exchange):
             if not (looked(exchange) and field_of(exchange, "batchId")):
-                self._unseen[exchange.identity][exchange.number] = exchange
+                self._unseen |= dict.fromkeys(work_of(exchange), exchange)
                 self._lost[exchange.batch_id] = exchange
         elif (exchange.is_look or exchange.is_cancel) and looked(exchange):
-            # The client has found the batch: to submit the same again is on purpose now.
-            found = self._lost.pop(exchange.batch_id, None)
-            if found:
-                self._unseen[found.identity].pop(found.number, None)
+            self._found(exchange.batch_id)
+        elif exchange.is_list and looked(exchange):
+            for job in dicts_in(field_of(exchange, "jobs")):
+                self._found(str(job.get("uuid")))
+
+    def _found(self, batch_id: str | None) -> None:
+        """The client has found a batch: to submit the same again is on purpose now."""
+        if found := self._lost.pop(batch_id, None):
+            self._unseen = {work: lost for work, lost in self._unseen.items() if lost is not found}
 
 
 class BlindResend(Rule):
     """A POST that may have worked was sent again without a look."""
 
     name = "blind-resend"
-    why = "Nobody knows whether the first one worked. If it did, the second one costs credits again."
-    fix = "Look first: GET the batch after a retry, GET /batch/scrape after a submit, then decide."
+    why = "Nobody knows whether the first one worked. If it did, the second one is paid as well."
+    fix = "Look first: look for the batch in GET /batch/scrape after a submit, then decide."
+    why_retry = (
+        "Nobody knows whether the first one worked. If it did, the batch is at work again and the second one is "
+        "refused, which hides that the first was taken."
+    )
+    fix_retry = (
+        "Look first: GET the batch after a retry; its status and failedCount tell whether it was taken."
+    )
 
     def __init__(self, *given: Any) -> None:
         super().__init__(*given)
-        self._open: dict[str, Exchange] = {}
-        self._about: dict[str | None, list[str]] = defaultdict(list)
+        self._submits: dict[object, Exchange] = {}
+        self._lost: dict[str, Exchange] = {}  # of those, the ones that made a batch, by its id
+        self._retries: dict[str | None, Exchange] = {}
+        self._roots: dict[int, Exchange] = {}
 
     def sent(self, exchange: Exchange) -> None:
-        first = self._open.pop(exchange.identity, None)
-        if first:
-            claim = (
-                f"{describe.request(exchange)} was sent again (#{exchange.number}) after {describe.result(first)} "
-                f"(#{first.number}) without a look at what had become of it."
-            )
-            self.accuse(exchange.identity, claim, first, exchange)
+        if exchange.is_retry:
+            first = self._retries.pop(exchange.batch_id, None)
+            if first and is_fresh(first, exchange) and keys_of(first) == keys_of(exchange):
+                self._accuse(first, exchange, describe.request(exchange))
+        elif exchange.is_submit:
+            again = [self._submits.pop(work, None) for work in self._works(exchange)]
+            firsts = [first for first in again if first and is_fresh(first, exchange)]
+            if firsts:
+                whole = len(firsts) == len(again)
+                what = (
+                    describe.request(exchange)
+                    if whole
+                    else f"{count_urls(len(firsts))} of #{firsts[-1].number}"
+                )
+                self._accuse(firsts[-1], exchange, what)
+
+    def _accuse(self, first: Exchange, exchange: Exchange, what: str) -> None:
+        root = self._roots.setdefault(exchange.number, self._roots.get(first.number, first))
+        verb = "was" if not what[0].isdigit() or what.startswith("1 ") else "were"
+        claim = (
+            f"{what} {verb} sent again (#{exchange.number}) after {describe.result(first)} "
+            f"(#{first.number}) without a look at what had become of it."
+        )
+        why, fix = (self.why_retry, self.fix_retry) if exchange.is_retry else (None, None)
+        self.accuse(root.number, claim, [first], exchange, why=why, fix=fix)
 
     def seen(self, exchange: Exchange) -> None:
-        if (exchange.is_submit or exchange.is_retry) and exchange.seen in FATE_UNKNOWN:
-            self._open[exchange.identity] = exchange
-            self._about[exchange.batch_id].append(exchange.identity)
+        if exchange.seen in FATE_UNKNOWN and exchange.is_submit:
+            self._submits |= dict.fromkeys(self._works(exchange), exchange)
+            if exchange.batch_id:
+                self._lost[exchange.batch_id] = exchange
+        elif exchange.seen in FATE_UNKNOWN and exchange.is_retry:
+            self._retries[exchange.batch_id] = exchange
         elif exchange.is_list and looked(exchange):
-            self._open.clear()
-            self._about.clear()
+            self._submits.clear()
+            self._lost.clear()
+            self._retries.clear()
         elif exchange.is_look and looked(exchange):
-            # It tells of this batch alone, and nothing of a submit that is lost.
-            for identity in self._about.pop(exchange.batch_id, ()):
-                self._open.pop(identity, None)
+            # It tells of this batch alone, and of a submit only when it is the very batch that was lost.
+            self._retries.pop(exchange.batch_id, None)
+            if lost := self._lost.pop(exchange.batch_id or "", None):
+                self._submits = {work: one for work, one in self._submits.items() if one is not lost}
+
+    @staticmethod
+    def _works(exchange: Exchange) -> list[object]:
+        """Return what a submit asks for; of a body that names no URLs, the whole of it."""
+        return [*work_of(exchange)] or [(keys_of(exchange), exchange.identity)]
 
 
 class PaidAgain(Rule):
@@ -100,16 +155,16 @@ class PaidAgain(Rule):
     def sent(self, exchange: Exchange) -> None:
         if not exchange.is_submit or not accepted(exchange):
             return
-        options = options_of(exchange)
-        again = [url for url in describe.urls_of(exchange) if (url, options) in self.knowledge.completed]
+        had = {work: self.knowledge.completed.get(work) for work in work_of(exchange)}
+        again = [(work, shown) for work, shown in had.items() if shown and is_fresh(shown, exchange)]
         if again:
-            number = self.knowledge.completed[again[0], options]
+            (_, _, url), shown = again[0]
             more = f" and {len(again) - 1} more" if len(again) > 1 else ""
             claim = (
-                f"#{exchange.number} submits {again[0]}{more} again, with the same options, though #{number} "
+                f"#{exchange.number} submits {url}{more} again, with the same options, though #{shown.number} "
                 "had shown the result."
             )
-            self.accuse(exchange.number, claim, exchange)
+            self.accuse(exchange.number, claim, [], exchange)
 
 
 class ResubmittedUnfinished(Rule):
@@ -121,23 +176,58 @@ class ResubmittedUnfinished(Rule):
 
     def __init__(self, *given: Any) -> None:
         super().__init__(*given)
-        self._batch_of: dict[str, str] = {}
+        self._batch_of: dict[Work, str] = {}
 
     def sent(self, exchange: Exchange) -> None:
-        if exchange.is_look or exchange.is_cancel:
+        if exchange.batch_id and not exchange.is_submit:
             # The client still holds the first batch: it wants both, or ends the first.
             self.withdraw(exchange.batch_id)
         if not exchange.is_submit or not accepted(exchange):
             return
-        batch_id = self._batch_of.get(exchange.identity)
-        batch = self.knowledge.batches[batch_id] if batch_id else None
-        if batch and batch.look and batch.status in UNFINISHED:
-            claim = (
-                f"#{exchange.number} submits the same {url_count(exchange)} again while their batch, last seen in "
-                f"#{batch.look.number}, was {batch.status}; the client never came back to it."
-            )
-            self.accuse(batch_id, claim, batch.look, exchange)
+        again: dict[str, int] = {}
+        for work in work_of(exchange):
+            if (batch_id := self._batch_of.get(work)) and self._unfinished(batch_id, work[2], exchange):
+                again[batch_id] = again.get(batch_id, 0) + 1
+        for batch_id, count in again.items():
+            batch = self.knowledge.batches[batch_id]
+            if batch.told:
+                claim = (
+                    f"#{exchange.number} submits the same {count_urls(count)} again while their batch, last known "
+                    f"from #{batch.told.number}, was {batch.status}; the client never came back to it."
+                )
+                self.accuse(batch_id, claim, [batch.told], exchange)
+
+    def _unfinished(self, batch_id: str, url: str, exchange: Exchange) -> bool:
+        batch = self.knowledge.batches[batch_id]
+        if batch.told is None or batch.status not in UNFINISHED or not is_fresh(batch.told, exchange):
+            return False
+        return batch.items.get(url, "pending") in UNFINISHED
 
     def seen(self, exchange: Exchange) -> None:
-        if exchange.is_submit and not exchange.failed and exchange.batch_id:
-            self._batch_of[exchange.identity] = exchange.batch_id
+        if exchange.is_submit and not exchange.failed and exchange.batch_id and field_of(exchange, "batchId"):
+            self._batch_of |= dict.fromkeys(work_of(exchange), exchange.batch_id)
+        elif exchange.is_list and looked(exchange):
+            for job in dicts_in(field_of(exchange, "jobs")):
+                self.withdraw(str(job.get("uuid")))
+
+
+class DuplicateUrls(Rule):
+    """One submit holds a URL more than once."""
+
+    name = "duplicate-urls"
+    why = "Each is an item of its own: the page is scraped and billed as often as it stands there."
+    fix = "Take duplicates out before you submit: list(dict.fromkeys(urls))."
+    shares_deeds = False
+
+    def sent(self, exchange: Exchange) -> None:
+        urls = describe.urls_of(exchange)
+        if len(urls) == len(set(urls)) or not accepted(exchange):
+            return
+        url = next(url for place, url in enumerate(urls) if url in urls[:place])
+        more = len(urls) - len(set(urls))
+        claim = (
+            f"#{exchange.number} submits {url} {urls.count(url)} times; {count_urls(more)} too many in all."
+        )
+        if more == 1:
+            claim = f"#{exchange.number} submits {url} twice."
+        self.accuse(tuple(sorted(urls)), claim, [], exchange)

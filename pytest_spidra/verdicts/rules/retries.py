@@ -8,7 +8,6 @@ from pytest_spidra.traffic import describe
 from pytest_spidra.traffic.statuses import UNFINISHED
 from pytest_spidra.verdicts.rules.base import Rule
 from pytest_spidra.verdicts.rules.evidence import FATE_UNKNOWN, accepted
-from pytest_spidra.verdicts.rules.knowledge import retried_batch
 
 if TYPE_CHECKING:
     from pytest_spidra.traffic.exchanges import Exchange
@@ -22,10 +21,10 @@ class RetryBeforeTerminal(Rule):
     fix = "Poll until the batch is completed, failed or cancelled, then look at failedCount."
 
     def sent(self, exchange: Exchange) -> None:
-        batch = retried_batch(exchange, self.knowledge)
-        if batch and batch.status in UNFINISHED:
+        batch = self.knowledge.retried(exchange)
+        if batch and batch.status in UNFINISHED and batch.told:
             claim = f"{describe.request(exchange)} (#{exchange.number}) was sent while the batch was last seen {batch.status}."
-            self.accuse(exchange.batch_id, claim, *([batch.look] if batch.look else []), exchange)
+            self.accuse(exchange.batch_id, claim, [batch.told], exchange)
 
 
 class NothingToRetry(Rule):
@@ -40,7 +39,7 @@ class NothingToRetry(Rule):
         self._lost: dict[str | None, int] = {}
 
     def sent(self, exchange: Exchange) -> None:
-        batch = retried_batch(exchange, self.knowledge)
+        batch = self.knowledge.retried(exchange)
         if not batch or batch.status not in {"completed", "failed"} or batch.failed != 0 or not batch.look:
             return
         if self._lost.get(exchange.batch_id, 0) < batch.look.number:
@@ -48,7 +47,7 @@ class NothingToRetry(Rule):
                 f"{describe.request(exchange)} (#{exchange.number}) was sent although #{batch.look.number} had shown "
                 "a failedCount of 0."
             )
-            self.accuse(exchange.batch_id, claim, batch.look, exchange)
+            self.accuse(exchange.batch_id, claim, [batch.look], exchange)
 
     def seen(self, exchange: Exchange) -> None:
         if exchange.is_retry and exchange.seen in FATE_UNKNOWN and exchange.known:
@@ -60,10 +59,11 @@ class RetryOfCancelled(Rule):
 
     name = "retry-of-cancelled"
     why = "A cancelled batch cannot be retried: the request is refused, and its items stay as they are."
-    fix = "End the loop when the status is cancelled; submit the URLs that are still wanted as a new batch."
+    fix = "Take cancelled for an end; submit the URLs that are still wanted as a new batch."
 
     def sent(self, exchange: Exchange) -> None:
-        batch = retried_batch(exchange, self.knowledge)
-        if batch and batch.status == "cancelled" and not accepted(exchange):
+        batch_id = exchange.batch_id
+        batch = self.knowledge.batches.get(batch_id) if exchange.is_retry and batch_id else None
+        if batch and batch.told and batch.status == "cancelled" and not accepted(exchange):
             claim = f"{describe.request(exchange)} (#{exchange.number}) was sent although the batch was last seen cancelled."
-            self.accuse(exchange.batch_id, claim, exchange)
+            self.accuse(batch_id, claim, [batch.told], exchange)
