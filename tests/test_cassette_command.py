@@ -126,7 +126,7 @@ def test_check_of_good_cassettes_exits_with_0(write, capsys):
 
 def test_check_finds_secrets_and_does_not_print_them(write, capsys):
     path = write()
-    path.write_text(path.read_text().replace("'[redacted]'", f"'{KEY}'", 1))
+    path.write_text(path.read_text().replace("'[secret 1]'", f"'{KEY}'", 1))
     assert main(["check", str(path)]) == 1
     out = capsys.readouterr().out
     assert f"{path}: interaction 1, request header x-api-key: " in out

@@ -25,7 +25,7 @@ from pytest_spidra.cassettes.errors import CassetteError, SettingError
 from pytest_spidra.cassettes.reading import Reading, told_as
 from pytest_spidra.cassettes.recording import Interaction, Recording, Times
 from pytest_spidra.cassettes.writing import Writing
-from pytest_spidra.secrets.scrubber import Scrubber
+from pytest_spidra.secrets.compression import decoded
 from pytest_spidra.traffic.address import BASE_URL
 
 if TYPE_CHECKING:
@@ -96,6 +96,7 @@ class Format:
         if set(config) <= ABOUT_NO_REQUEST:
             self._config["before_record_request"] = None  # or vcrpy copies each request, filters or none
         self._filtered = Cassette("", **self._config).filter_request
+        self._filtered_response = self._config.get("before_record_response") or (lambda response: response)
         self.suffix = ".json" if config.get("serializer") == "json" else ".yaml"
         self.matchers: list[Callable[[Any, Any], Any]] | None = (
             merged["match_on"] if "match_on" in config else None
@@ -115,7 +116,8 @@ class Format:
 
             CassetteError: It is no whole cassette of the batch API.
         """
-        stored = Cassette.load(path=os.fspath(path), **{**self._config, "persister": Reading()})
+        reading = Reading()
+        stored = Cassette.load(path=os.fspath(path), **{**self._config, "persister": reading})
         interactions: list[Interaction] = []
         pairs = list(zip(stored.requests, stored.responses, strict=True))
         for number, (request, response) in enumerate(pairs, 1):
@@ -131,25 +133,19 @@ class Format:
                 f"API at {base_url or BASE_URL}.\n\nIt holds\n{asked}"
             )
             raise CassetteError(msg)
-        return Recording(path, interactions, len(pairs) - len(interactions))
+        return Recording(path, interactions, len(pairs) - len(interactions), reading.test)
 
-    def asked(self, request: Request, base_url: str, keys: Collection[str]) -> tuple[Any, Request]:
-        """Return a request as it would stand in a cassette, for vcrpy and for us.
-
-        Headers are of interest to matchers only, and left out when there are none.
-        """
+    def asked(self, request: Request, base_url: str) -> tuple[Any, Request]:
+        """Return a request as the filters of `spidra_vcr_config` leave it, for vcrpy and for us."""
         filtered = self._filtered(to_vcr(request, base_url))
         if filtered is None:
             msg = f"spidra_vcr_config drops the request {request.method} {request.target}"
             raise CassetteError(msg)
         told = to_dict(filtered)
-        if self.matchers is None:
-            told["headers"] = {
-                name: value for name, value in told["headers"].items() if name.lower() == "content-encoding"
-            }
-        clean = from_dict(Scrubber(keys).request(told))
-        below = below_root(clean.method, clean.uri, base_url) or (request.path, request.query)
-        return clean, to_request(clean, below)
+        told["body"], told["headers"] = decoded(told["body"] or b"", told["headers"])
+        plain = from_dict(told)
+        below = below_root(plain.method, plain.uri, base_url) or (request.path, request.query)
+        return plain, to_request(plain, below)
 
     @_many_objects()
     def write(
@@ -158,6 +154,7 @@ class Format:
         interactions: Iterable[tuple[Request, Reply, Times]],
         base_url: str,
         keys: Collection[str],
+        test: str = "",
     ) -> None:
         """Put a cassette in the place of what stood there, as a whole.
 
@@ -170,17 +167,21 @@ class Format:
 
             keys: API keys that must not stand in the file, in whatever form.
 
+            test: The id of the test whose recording it is.
+
         Raises:
             CassetteError: A key stands in it, or it cannot be written. What stood there is as it was.
         """
-        cassette = Cassette(os.fspath(path), **{**self._config, "persister": Writing(keys)})
+        cassette = Cassette(os.fspath(path), **{**self._config, "persister": Writing(keys, test)})
         for request, reply, times in interactions:
-            before = len(cassette)
-            cassette.append(to_vcr(request, base_url), to_response(reply, times))
-            if len(cassette) == before:
+            # As Cassette.append does it, which logs the interaction before anything is taken out.
+            asked = cassette.filter_request(to_vcr(request, base_url))
+            response = asked and self._filtered_response(to_response(reply, times))
+            if not response:
                 msg = (
                     f"spidra_vcr_config drops {request.method} {request.target}: a replay could not answer it. "
                     f"{path} is as it was."
                 )
                 raise CassetteError(msg)
+            cassette.data.append((asked, response))
         cassette._save(force=True)  # noqa: SLF001 - vcrpy has no public way to save but leaving its patches

@@ -13,9 +13,12 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
+from pytest_spidra.cassettes.conversion import from_dict, to_dict
+from pytest_spidra.cassettes.secret_values import Values, has_placeholders, learned, parts, restored, unified
+from pytest_spidra.secrets import json_text
 from pytest_spidra.traffic import describe, endpoints
 from pytest_spidra.traffic.pending import UnanswerableError
-from pytest_spidra.traffic.redaction import SHORTEST_KEY
+from pytest_spidra.traffic.redaction import Redaction, without_keys_in_url
 from pytest_spidra.verdicts.messages import paragraph
 
 if TYPE_CHECKING:
@@ -33,12 +36,28 @@ WHY = "A replay gives the recorded answers and nothing else: what the API would 
 
 @dataclass(frozen=True)
 class MatchKey:
-    """A request as it is compared: which course it belongs to, what it is in that course, and vcrpy's form."""
+    """A request as it is compared.
+
+    Args:
+        queue: The requests that come one after the other with it.
+
+        identity: What it is among these.
+
+        stored: It, as vcrpy has it.
+
+        request: It.
+
+        open: Whether secrets were taken out of it, so that others are the same as it.
+
+        is_submit: Whether it submits a batch.
+    """
 
     queue: str
     identity: str
     stored: Any
     request: Request
+    open: bool
+    is_submit: bool
 
 
 class Player:
@@ -50,8 +69,6 @@ class Player:
         reading: How it is read: filters, and what requests are matched on.
 
         base_url: The URL below which requests are answered.
-
-        keys: API keys that do not stand in the recording.
 
         again: The command that records the recording anew.
 
@@ -66,14 +83,12 @@ class Player:
         reading: Format,
         *,
         base_url: str,
-        keys: list[str],
         again: str,
         paced: bool,
     ) -> None:
         self.recording = recording
         self._reading = reading
         self._base_url = base_url
-        self._keys = keys
         self._again = again
         self._paced = paced
         self._recorded = [self._compared(one.stored, one.request) for one in recording.interactions]
@@ -87,6 +102,7 @@ class Player:
             for one in recording.interactions
         )
         self._next = 0
+        self._values: Values = {}
         self.failed = False
 
     def knows(self, request: Request) -> bool:
@@ -99,10 +115,7 @@ class Player:
         Raises:
             UnanswerableError: None was recorded for this request in this place.
         """
-        stored, clean = self._reading.asked(
-            request, self._base_url, {*self._keys, *(key for key in request.keys if len(key) >= SHORTEST_KEY)}
-        )
-        asked = self._compared(stored, clean)
+        asked = self._compared(*self._reading.asked(request, self._base_url))
         place = self._find(asked)
         if place is None:
             self.failed = True
@@ -111,8 +124,22 @@ class Player:
         self._queues[self._recorded[place].queue].remove(place)  # at its very beginning, or near it
         while self._next < len(self._played) and self._played[self._next]:
             self._next += 1
-        reply = self.recording.interactions[place].reply
+        self._values = learned(self._recorded[place].request, request, self._values)
+        reply = self._restored(self.recording.interactions[place].reply)
         return reply if self._paced else replace(reply, took=0.0)
+
+    def _restored(self, reply: Reply) -> Reply:
+        """Return a reply with the client's own secrets in their places."""
+        if not self._values:
+            return reply
+        headers = {name: restored(value, self._values) for name, value in reply.headers.items()}
+        content = reply.content
+        if b"secret" in content:
+            text = restored(
+                content.decode("utf-8", "surrogateescape"), self._values, in_json=reply.json is not None
+            )
+            content = text.encode("utf-8", "surrogateescape")
+        return replace(reply, content=content, headers=headers)
 
     @property
     def unplayed(self) -> str | None:
@@ -149,51 +176,66 @@ class Player:
         if self._in_a_row:
             due = self._next if self._next < len(self._recorded) else None
             return due if due is not None and self._same(asked, due) else None
-        return next((place for place in self._candidates(asked.queue) if self._same(asked, place)), None)
+        return next((place for place in self._candidates(asked) if self._same(asked, place)), None)
 
-    def _candidates(self, queue: str) -> Iterator[int]:
+    def _candidates(self, asked: MatchKey) -> Iterator[int]:
         """Yield what may come next in a queue: the first, and whatever was under way together with it."""
-        if queue == _SUBMITS:  # with matchers of the user's own: any submit that was not played yet
-            yield from list(self._queues[queue])
-            return
         latest = float("inf")
-        for place in list_front(self._queues.get(queue)):
+        for place in list_front(self._queues.get(asked.queue)):
             one = self.recording.interactions[place]
             if one.number > latest:
-                return
+                break
             yield place
             if one.times is None:
-                return
+                break
             latest = min(latest, one.times.known)
+        if asked.is_submit:  # any that was not played yet
+            yield from list(self._queues.get(_SUBMITS, ()))
 
     def _same(self, asked: MatchKey, place: int) -> bool:
         recorded = self._recorded[place]
-        if self._reading.matchers is None:
-            return (asked.queue, asked.identity) == (recorded.queue, recorded.identity)
-        if asked.queue != recorded.queue:
+        if recorded.is_submit != asked.is_submit or asked.request.method != recorded.request.method:
             return False
-        return all(_agrees(matcher, asked.stored, recorded.stored) for matcher in self._reading.matchers)
+        if not asked.is_submit and asked.queue != recorded.queue:
+            return False
+        if self._reading.matchers is None and not recorded.open:
+            return asked.identity == recorded.identity
+        values = unified(parts(recorded.request), parts(asked.request), self._values)
+        if self._reading.matchers is not None:
+            values = self._values if values is None else values
+            stored = _comparable(recorded.stored, values)
+            if not all(
+                _agrees(matcher, _comparable(asked.stored, {}), stored) for matcher in self._reading.matchers
+            ):
+                return False
+        if values is None:
+            return False
+        self._values = values
+        return True
 
     def _compared(self, stored: Any, request: Request) -> MatchKey:
         found = endpoints.match(request.method, request.path)
         name, batch_id = found[0].name if found else "", found[1] if found else None
         query = json.dumps(sorted(parse_qsl(request.query, keep_blank_values=True)))
         identity = f"{request.method} {request.path.rstrip('/')} {query} {canonical(request)}"
-        if name == "batch.submit":
-            queue = identity if self._reading.matchers is None else _SUBMITS
+        taken_out = has_placeholders(request)
+        submit = name == "batch.submit"
+        if submit:
+            queue = _SUBMITS if taken_out or self._reading.matchers is not None else identity
         else:
             queue = batch_id or f"{name} {query}"
-        return MatchKey(queue, identity, stored, request)
+        return MatchKey(queue, identity, stored, request, taken_out, submit)
 
     # -- telling ---------------------------------------------------------------------------------------
 
     def _refusal(self, asked: MatchKey) -> str:
         """Say what was asked, what was recorded, and what to do."""
         request = asked.request
+        target = without_keys_in_url(request.target, request.keys)
         told = [
             paragraph(f"The client asked for what {self.recording.path} does not hold here."),
             paragraph(WHY),
-            f"    asked     {request.method} {request.target}{_size(request)}\n    recorded  {self._due(asked)}",
+            f"    asked     {request.method} {target}{_size(request)}\n    recorded  {self._due(asked)}",
         ]
         if difference := self._difference(asked):
             told.append(difference)
@@ -208,7 +250,7 @@ class Player:
         if queue := self._queues.get(asked.queue):
             return f"{self._line(queue[0])}, as the next one of these"
         if any(one.queue == asked.queue for one in self._recorded):
-            what = "submit" if asked.identity.startswith("POST /batch/scrape ") else "batch"
+            what = "submit" if asked.is_submit else "batch"
             return f"no more about this {what}: all that was recorded has been asked for"
         if self._next == len(self._recorded):
             return "no more: all that was recorded has been asked for"
@@ -229,10 +271,11 @@ class Player:
             return f"    It was recorded as #{same[0] + 1}: the order has changed."
         theirs = self._recorded[left[0]].request.json
         theirs = theirs if isinstance(theirs, dict) else {}
+        clean = Redaction().body(mine, asked.request.keys)
         lines = []
         for name in sorted({*mine, *theirs}):
-            if mine.get(name) != theirs.get(name):
-                lines += [f"    {name}", f"      asked     {_short(mine, name)}"]
+            if unified(theirs.get(name), mine.get(name), self._values) is None:
+                lines += [f"    {name}", f"      asked     {_short(clean, name)}"]
                 lines += [f"      recorded  {_short(theirs, name)}"]
         return "\n".join(lines) or None
 
@@ -283,6 +326,19 @@ def _agrees(matcher: Any, asked: Any, recorded: Any) -> bool:
         return matcher(asked, recorded) is not False
     except AssertionError:
         return False
+
+
+def _comparable(stored: Any, values: Values) -> Any:
+    """Return a request of vcrpy in a form in which two that say the same are the same to its matchers."""
+    told = to_dict(stored)
+    body = stored.body_bytes if hasattr(stored, "body_bytes") else stored.body
+    text = (body or b"").decode("utf-8", "surrogateescape")
+    told["body"] = json_text.readable(restored(text, values, in_json=True)).encode("utf-8", "surrogateescape")
+    told["uri"] = restored(told["uri"], values)
+    told["headers"] = {
+        name: [restored(one, values) for one in several] for name, several in told["headers"].items()
+    }
+    return from_dict(told)
 
 
 def _size(request: Request) -> str:

@@ -20,21 +20,28 @@ if TYPE_CHECKING:
 
 
 class Reading:
-    """vcrpy's persister for reading: what it cannot make out is an error, never an empty cassette."""
+    """vcrpy's persister for reading: what it cannot make out is an error, never an empty cassette.
 
-    @staticmethod
-    def load_cassette(path: str, serializer: Any) -> tuple[list[Any], list[Any]]:
+    Attributes:
+        test: The id of the test whose recording it is; empty when the file does not say.
+    """
+
+    test = ""
+
+    def load_cassette(self, path: str, serializer: Any) -> tuple[list[Any], list[Any]]:
         """Return requests and responses."""
-        pairs = stored_interactions(Path(path), serializer)
+        data = _parsed(Path(path), serializer)
         requests, responses = [], []
-        for number, (request, response) in enumerate(pairs, 1):
+        for number, (request, response) in enumerate(_whole(Path(path), data), 1):
             with told_as(Path(path), number):
                 requests.append(from_dict(request))
                 responses.append(convert_to_bytes(response))
+        metadata = data.get("metadata")
+        self.test = str(metadata.get("test") or "") if isinstance(metadata, dict) else ""
         return requests, responses
 
 
-def stored_interactions(path: Path, serializer: Any = None) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+def stored_interactions(path: Path) -> list[tuple[dict[str, Any], dict[str, Any]]]:
     """Return the requests and responses of a file as they are written there.
 
     Raises:
@@ -42,6 +49,11 @@ def stored_interactions(path: Path, serializer: Any = None) -> list[tuple[dict[s
 
         CassetteError: It is no cassette, or not a whole one.
     """
+    serializers = vcr.VCR().serializers
+    return _whole(path, _parsed(path, serializers["json" if path.suffix == ".json" else "yaml"]))
+
+
+def _parsed(path: Path, serializer: Any) -> Any:
     try:
         data = path.read_bytes()
     except FileNotFoundError:
@@ -56,16 +68,9 @@ def stored_interactions(path: Path, serializer: Any = None) -> list[tuple[dict[s
     try:
         text = data.decode()
     except UnicodeDecodeError as error:
-        line = data[: error.start].count(b"\n") + 1
-        msg = f"{path} is no UTF-8 text: byte {error.start}, in line {line}, is none."
+        number = data[: error.start].count(b"\n") + 1
+        msg = f"{path} is no UTF-8 text: byte {error.start}, in line {number}, is none."
         raise CassetteError(msg) from None
-    return _whole(path, _parsed(path, text, serializer))
-
-
-def _parsed(path: Path, text: str, serializer: Any) -> Any:
-    if serializer is None:
-        names = vcr.VCR().serializers
-        serializer = names["json" if path.suffix == ".json" else "yaml"]
     try:
         return serializer.deserialize(text)
     except yaml.MarkedYAMLError as error:

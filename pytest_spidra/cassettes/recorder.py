@@ -17,8 +17,8 @@ from pytest_spidra.clock.loops import running_loop
 from pytest_spidra.clock.units import MICROSECONDS
 from pytest_spidra.traffic import endpoints
 from pytest_spidra.traffic.pending import UnanswerableError
-from pytest_spidra.traffic.redaction import SHORTEST_KEY
 from pytest_spidra.traffic.reply import Reply
+from pytest_spidra.traffic.secret_patterns import SHORTEST_KEY
 from pytest_spidra.verdicts.messages import paragraph
 
 if TYPE_CHECKING:

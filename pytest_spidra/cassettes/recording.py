@@ -102,11 +102,14 @@ class Recording:
         interactions: Those with the batch API, in the order of the file.
 
         others: How many interactions with something else it holds.
+
+        test: The id of the test whose recording it is; empty when the file does not say.
     """
 
     path: Path
     interactions: list[Interaction]
     others: int = 0
+    test: str = ""
 
     @property
     def began_at(self) -> int | None:
@@ -119,3 +122,21 @@ class Recording:
             with suppress(ValueError, TypeError, LookupError, OverflowError):
                 return round(parsedate_to_datetime(one.reply.headers["date"]).timestamp() * MICROSECONDS)
         return None
+
+    def older_than(self, days: float, now: float) -> str | None:
+        """Return a warning when the recording is older than that, else None.
+
+        Args:
+            days: How old it may be.
+
+            now: The time, in seconds since the Unix epoch.
+        """
+        if self.began_at is None:
+            return None
+        age = (now - self.began_at / MICROSECONDS) / 86_400
+        if age <= days:
+            return None
+        return (
+            f"{self.path} was recorded {age:.0f} days ago, and spidra_cassette_max_age is {days:g}: the API may "
+            "answer otherwise by now, and a replay would not show it. Record it anew, or raise the limit."
+        )

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 from vcr.serialize import serialize
+from vcr.serializers import yamlserializer
 
+from pytest_spidra.cassettes import yaml_text
 from pytest_spidra.cassettes.conversion import from_dict, to_dict
 from pytest_spidra.cassettes.errors import CassetteError
-from pytest_spidra.secrets.scrubber import Scrubber
+from pytest_spidra.secrets.scrubber import HiddenKeyError, Scrubber
 from pytest_spidra.secrets.search import find_keys
 
 if TYPE_CHECKING:
@@ -21,36 +23,61 @@ if TYPE_CHECKING:
 
 
 class Writing:
-    """vcrpy's persister for writing: scrubbed, searched for keys, and in one go."""
+    """vcrpy's persister for writing: scrubbed, searched for keys, and in one go.
 
-    def __init__(self, keys: Collection[str]) -> None:
+    Args:
+        keys: API keys that must not stand in the file.
+
+        test: The id of the test whose recording it is, noted in the file.
+    """
+
+    def __init__(self, keys: Collection[str], test: str) -> None:
         self._keys = keys
+        self._test = test
 
     def save_cassette(self, path: str, cassette_dict: dict[str, Any], serializer: Any) -> None:
         """Write the file."""
+        requests, responses = cassette_dict["requests"], cassette_dict["responses"]
         scrubber = Scrubber(self._keys)
-        clean: dict[str, list[Any]] = {"requests": [], "responses": []}
-        pairs = zip(cassette_dict["requests"], cassette_dict["responses"], strict=True)
-        for number, (request, response) in enumerate(pairs, 1):
+        for request, response in zip(requests, responses, strict=True):
+            scrubber.reserve(request.body)
+            scrubber.reserve(response["body"]["string"])
+        clean: dict[str, Any] = {"requests": [], "responses": []}
+        for number, (request, response) in enumerate(zip(requests, responses, strict=True), 1):
             try:
                 clean["requests"].append(from_dict(scrubber.request(to_dict(request))))
                 clean["responses"].append(scrubber.response(response))
+            except HiddenKeyError as error:
+                raise CassetteError(_hidden(path, number, error.place, error.how)) from None
             except ValueError as error:
                 msg = f"{path} was not written because of interaction {number}. {error}"
                 raise CassetteError(msg) from None
-        text = serialize(clean, serializer)
-        if found := find_keys(text, self._keys):
-            places = "\n".join(f"    {_in_words(one.where, text)}: {one.what}" for one in found)
-            msg = (
-                f"{path} was not written: the API key would stand in it.\n\n{places}\n\n"
-                "To fix it, take it out with spidra_vcr_config: before_record_request, before_record_response."
-            )
-            raise CassetteError(msg)
+        metadata = {**cassette_dict.get("metadata", {}), **({"test": self._test} if self._test else {})}
+        if metadata:
+            clean["metadata"] = metadata
+        text = serialize(clean, yaml_text if serializer is yamlserializer else serializer)
+        for found in find_keys(text, self._keys):
+            where, _, place = _in_words(found.where, text).partition(", ")
+            how = found.what.removeprefix("an API key").strip() or "as it is"
+            raise CassetteError(_hidden(path, where, place, how))
         try:
             replace_file(Path(path), text.encode())
         except OSError as error:
             msg = f"{path} could not be written: {error}"
             raise CassetteError(msg) from None
+
+
+def _hidden(path: str, number: int | str, place: str, how: str) -> str:
+    interaction = number if isinstance(number, str) else f"interaction {number}"
+    side = "response" if place.startswith("response") or "in the response" in place else "request"
+    return (
+        f"{path} was not written: in {interaction}, {place or 'all of it'}, stands an API key {how}.\n\n"
+        "Whoever reads the file could use it, and in that form it cannot be taken out without breaking what is "
+        f"around it.\n\nTo fix it, change the {side} before it is recorded, with a hook of vcrpy:\n"
+        "    @pytest.fixture\n"
+        "    def spidra_vcr_config():\n"
+        f'        return {{"before_record_{side}": without_key}}  # takes the {side}, returns it changed'
+    )
 
 
 def _in_words(where: str, text: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import zlib
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -124,3 +124,22 @@ DECODERS: dict[str, Callable[[bytes], bytes]] = {
     "br": _with_library("br"),
     "zstd": _with_library("zstd"),
 }
+
+
+def values_of(headers: dict[str, Any], wanted: str) -> list[str]:
+    """Return the values of a header, whatever the case of its name."""
+    said = [value for name, value in headers.items() if name.lower() == wanted]
+    values = [one for value in said for one in (value if isinstance(value, list | tuple) else [value])]
+    return [one.decode("latin-1") if isinstance(one, bytes) else str(one) for one in values]
+
+
+def decoded(body: str | bytes, headers: dict[str, Any]) -> tuple[str | bytes, dict[str, Any]]:
+    """Return a decompressed body, and headers that do not call it compressed."""
+    encodings = ",".join(values_of(headers, "content-encoding"))
+    if not encodings or not body:  # the reply to a HEAD has no body to undo
+        return body, headers
+    if isinstance(body, bytes):  # text is what has been decompressed already
+        for name in reversed([one.strip().lower() for one in encodings.split(",")]):
+            if name not in {"", "identity"}:
+                body = decompressed(body, name)
+    return body, {name: value for name, value in headers.items() if name.lower() != "content-encoding"}

@@ -1,29 +1,27 @@
 r"""Encodings: an API key, however it is spelt.
 
-A key is looked for as it stands, escaped (``\u0073``, ``%73``, ``&#115;``, one in the other and several times
-over), in base64 or hex, broken over lines, in UTF-16, and in archives. For that a text is read in several
-*decoded texts*, each a plainer spelling of the same text that knows where each of its characters came from: what is
-found in a decoded_text can be replaced in the text.
+A key that stands in a text plainly (as it is, or as a URL, JSON or HTML spells it) can be replaced there. In any
+other spelling it is only found: escaped to the last letter (``\u0073``, ``%73``, ``&#115;``, one in the other),
+in base64 or hex, broken over lines, in UTF-16, and in archives.
 """
 
 from __future__ import annotations
 
 import base64
+import html
 import json
 import re
-import string
+import zlib
 from contextlib import suppress
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
-from urllib.parse import quote
+from urllib.parse import quote, quote_plus
 
-from pytest_spidra.secrets.compression import DECODERS, DEEPEST, UnsearchableError, as_text
-from pytest_spidra.traffic.redaction import REDACTED, SHORTEST_KEY
+from pytest_spidra.secrets.compression import DECODERS, DEEPEST, GZIP, UnsearchableError, as_text, gunzipped
+from pytest_spidra.traffic.secret_patterns import SHORTEST_KEY, is_placeholder
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-
-REDACTED_IN_URLS = "redacted"  # brackets in a host are no URL, and vcrpy parses the URLs it reads
+    from collections.abc import Collection, Iterator
 
 _ESCAPE = re.compile(
     r"""
@@ -33,42 +31,28 @@ _ESCAPE = re.compile(
     """,
     re.VERBOSE,
 )
-_BLANK = re.compile(r"[\s\0]+")
-NULS = re.compile(r"\0+")
 _STANDS_FOR = {"n": "\n", "r": "\r", "t": "\t"}
-_BASE64 = frozenset(string.ascii_letters + string.digits + "+/-_")
+_PACKED = re.compile(r"(?:H4sI|eJ[w-z])[A-Za-z0-9+/_-]{16,}")  # gzip and zlib, in base64
 
 
-# KeyForms: how a key can be spelt ------------------------------------------------------------------------------
-
-
-class KeyForm(NamedTuple):
-    """A text that gives a key away.
+class KeyForms(NamedTuple):
+    """How a set of keys can be spelt.
 
     Args:
-        text: It.
+        plain: Each spelling that can be replaced, and the key that it spells; the longest go first.
 
-        what: What it is, for people.
-
-        encoded: Whether it is base64 or hex, which may be broken over lines.
-
-        before: Whether the character before it, too, holds a part of the key: base64 does not end with a byte.
-
-        after: The same of the character after it.
+        encoded: Texts that give a key away in an encoding, and what each is, for people.
     """
 
-    text: str
-    what: str
-    encoded: bool = False
-    before: bool = False
-    after: bool = False
+    plain: dict[str, str]
+    encoded: dict[str, str]
 
 
-def forms_of(keys: Collection[str]) -> tuple[KeyForm, ...]:
-    """Return what gives keys away.
+def forms_of(keys: Collection[str]) -> KeyForms:
+    """Return how keys can be spelt.
 
     Args:
-        keys: The keys; one that is part of the placeholder itself is no secret, and left out.
+        keys: The keys; one that reads like a placeholder is no secret, and left out.
 
     Raises:
         ValueError: A key is too short to be told from other text.
@@ -76,73 +60,52 @@ def forms_of(keys: Collection[str]) -> tuple[KeyForm, ...]:
     return _forms_of(frozenset([keys] if isinstance(keys, str) else keys))
 
 
-@lru_cache(maxsize=16)  # a key is looked for in thousands of requests, one scrubber each
-def _forms_of(keys: frozenset[str]) -> tuple[KeyForm, ...]:
+@lru_cache(maxsize=16)  # a key is looked for in thousands of texts
+def _forms_of(keys: frozenset[str]) -> KeyForms:
     if any(len(key) < SHORTEST_KEY for key in keys):
         msg = f"An API key with fewer than {SHORTEST_KEY} characters cannot be told from other text."
         raise ValueError(msg)
-    found: dict[str, KeyForm] = {}
-    for key in sorted(keys):
-        if key.lower() in REDACTED:
-            continue
-        for form in _spellings(key):
-            found.setdefault(form.text, form)
-    return tuple(found.values())
+    secret = sorted(key for key in keys if not is_placeholder(key))
+    plain = {text: key for key in secret for text in _plain_forms(key)}
+    return KeyForms(
+        dict(sorted(plain.items(), key=lambda form: -len(form[0]))),
+        {text: what for key in secret for text, what in _encoded_forms(key)},
+    )
 
 
-def _spellings(key: str) -> Iterator[KeyForm]:
-    yield KeyForm(key, "an API key")
-    # Bytes that are no UTF-8 are read as Latin-1, and so are percent-encoded ones.
+def _plain_forms(key: str) -> Iterator[str]:
+    yield key
+    yield from (quote(key, safe=""), quote(key), quote_plus(key))
+    escaped = json.dumps(key)[1:-1]
+    yield from (escaped, escaped.replace("/", "\\/"), json.dumps(key, ensure_ascii=False)[1:-1])
+    yield html.escape(key)
+    # Bytes that are no UTF-8 are read as Latin-1.
+    yield key.encode("utf-8", "surrogatepass").decode("latin-1")
+
+
+def _encoded_forms(key: str) -> Iterator[tuple[str, str]]:
     raw = key.encode("utf-8", "surrogatepass")
-    yield KeyForm(raw.decode("latin-1"), "an API key")
     for inner in (raw, quote(raw, safe="").encode(), json.dumps(key)[1:-1].encode()):
-        yield KeyForm(inner.hex(), "an API key in hex", encoded=True)
-        yield KeyForm(inner.hex().upper(), "an API key in hex", encoded=True)
+        yield inner.hex(), "in hex"
+        yield inner.hex().upper(), "in hex"
         for shift in range(3):
-            bits = 8 * (shift + len(inner))
             # Whole characters that come of the key alone: what stands before and after it is not known.
-            first, last = -(-8 * shift // 6), bits // 6
+            first, last = -(-8 * shift // 6), 8 * (shift + len(inner)) // 6
             text = base64.b64encode(bytes(shift) + inner).decode()[first:last]
-            for spelling in (text, text.replace("+", "-").replace("/", "_")):
-                what = "an API key in base64"
-                yield KeyForm(spelling, what, encoded=True, before=shift > 0, after=bits % 6 > 0)
+            yield text, "in base64"
+            yield text.replace("+", "-").replace("/", "_"), "in base64"
 
 
-# Decoded texts: plainer spellings of a text ---------------------------------------------------------------------------
-
-
-class DecodedText(NamedTuple):
-    """A text, and of each of its characters the place in the original: from `starts` to `ends`."""
-
-    text: str
-    starts: Sequence[int]
-    ends: Sequence[int]
-
-    def without(self, pattern: re.Pattern[str], instead: Callable[[re.Match[str]], str]) -> DecodedText:
-        """Return a decoded_text in which each match is replaced, by one character or by none."""
-        texts: list[str] = []
-        starts: list[int] = []
-        ends: list[int] = []
-        last = 0
-        for match in pattern.finditer(self.text):
-            start, end = match.span()
-            texts.append(self.text[last:start])
-            starts += self.starts[last:start]
-            ends += self.ends[last:start]
-            if character := instead(match):
-                texts.append(character)
-                starts.append(self.starts[start])
-                ends.append(self.ends[end - 1])
-            last = end
-        texts.append(self.text[last:])
-        starts += self.starts[last:]
-        ends += self.ends[last:]
-        return DecodedText("".join(texts), starts, ends)
-
-
-def undecoded(text: str) -> DecodedText:
-    """Return a text as it is, as a decoded_text."""
-    return DecodedText(text, range(len(text)), range(1, len(text) + 1))
+def unescaped(text: str) -> str:
+    """Return a text without escapes, whatever they are, one in the other."""
+    for _ in range(DEEPEST):
+        if not ("\\" in text or "%" in text or "&#" in text):
+            break
+        plainer = _ESCAPE.sub(_unescaped, text)
+        if plainer == text:
+            break
+        text = plainer
+    return text
 
 
 def _unescaped(match: re.Match[str]) -> str:
@@ -153,128 +116,73 @@ def _unescaped(match: re.Match[str]) -> str:
     return chr(int(value, 10 if kind == "decimal" else 16))
 
 
-def nothing(_: re.Match[str]) -> str:
-    """Say that nothing takes a match's place."""
-    return ""
-
-
-def has_escapes(text: str) -> bool:
-    """Tell quickly whether a text could have escapes."""
-    return "\\" in text or "%" in text or "&#" in text
-
-
-def plain_text(text: str) -> str:
-    """Return a text without escapes, without knowing where its characters came from: that is fast."""
-    for _ in range(DEEPEST):
-        if not has_escapes(text) or (plainer := _ESCAPE.sub(_unescaped, text)) == text:
-            break
-        text = plainer
-    return text
-
-
-def decoded(text: str) -> DecodedText:
-    """Return the same as a decoded_text."""
-    decoded_text = undecoded(text)
-    for _ in range(DEEPEST):
-        if (
-            not has_escapes(decoded_text.text)
-            or (plainer := decoded_text.without(_ESCAPE, _unescaped)).text == decoded_text.text
-        ):
-            break
-        decoded_text = plainer
-    return decoded_text
-
-
-# Pieces: what to replace --------------------------------------------------------------------------------------
-
-
-class Match(NamedTuple):
-    """A part of a text that is a secret, what stands there instead, and what it is, for people."""
-
-    start: int
-    end: int
-    instead: str
-    what: str
-
-
-def key_matches(text: str, forms: Sequence[KeyForm], *, fold: bool) -> list[Match]:
-    """Return where keys stand in a text, in order, overlaps merged.
+def key_in(text: str, forms: KeyForms, *, fold: bool = False, depth: int = 0) -> str | None:
+    """Return how a key stands in a text, for people (``"in base64"``), or None.
 
     Args:
         text: The text.
 
-        forms: What gives the keys away.
+        forms: How the keys are spelt.
 
-        fold: Whether keys are keys in upper and lower case alike: hosts and headers' names are spelt anew.
+        fold: Whether keys are keys in lower case, too: hosts and headers' names are spelt anew.
+
+        depth: How many archives it came from.
     """
-    if not forms:
-        return []
-    plain = plain_text(text)
-    matches = _found_in(undecoded(text), forms, fold=fold) if _may_hold(text, forms, fold=fold) else []
-    if plain is not text and _may_hold(plain, forms, fold=fold):
-        matches += _found_in(decoded(text), forms, fold=fold)
-    encoded = [form for form in forms if form.encoded]
-    if (joined := "".join(plain.split())) != plain and _may_hold(joined, encoded, fold=False):
-        matches += _found_in(decoded(text).without(_BLANK, nothing), encoded, fold=False)
-    if "\0" in plain and _may_hold(plain.replace("\0", ""), forms, fold=fold):
-        matches += _found_in(decoded(text).without(NULS, nothing), forms, fold=fold)
-    return merged(matches)
+    if not forms.plain:
+        return None
+    if _plainly_in(text, forms, fold=fold):
+        return "as it is"
+    plain = unescaped(text)
+    if plain is not text and _plainly_in(plain, forms, fold=fold):
+        return "in escapes"
+    if "\0" in plain and (what := key_in(plain.replace("\0", ""), forms, fold=fold, depth=depth)):
+        return "in UTF-16" if what == "as it is" else what
+    return _encoded_in("".join(plain.split()), forms, depth)
 
 
-def _may_hold(text: str, forms: Iterable[KeyForm], *, fold: bool) -> bool:
-    return any(form.text in text for form in forms) or (
-        fold and any(form.text.lower() in text.lower() for form in forms if not form.encoded)
-    )
-
-
-def _found_in(decoded_text: DecodedText, forms: Iterable[KeyForm], *, fold: bool) -> list[Match]:
-    found = []
-    text = decoded_text.text
-    # A lower-case text that is longer than the text would have other places.
-    group_repeats = text.lower() if fold and text.isascii() else text
-    for form in forms:
-        searched, wanted = text, form.text
-        if group_repeats is not text and not form.encoded:
-            searched, wanted = group_repeats, wanted.lower()
-        at = searched.find(wanted)
-        while at >= 0:
-            first, last = at, at + len(wanted) - 1
-            if form.before and first > 0 and text[first - 1] in _BASE64:
-                first -= 1
-            if form.after and last + 1 < len(text) and text[last + 1] in _BASE64:
-                last += 1
-            found.append(Match(decoded_text.starts[first], decoded_text.ends[last], REDACTED, form.what))
-            at = searched.find(wanted, at + 1)
-    return found
-
-
-def match_of(decoded_text: DecodedText, span: tuple[int, int], instead: str, what: str) -> Match:
-    """Return the match of the original text that a part of a decoded_text, not empty, stands for."""
-    return Match(decoded_text.starts[span[0]], decoded_text.ends[span[1] - 1], instead, what)
-
-
-def merged(matches: list[Match]) -> list[Match]:
-    """Return matches in order; of two that overlap, one."""
-    apart: list[Match] = []
-    for match in sorted(matches):
-        if apart and match.start < apart[-1].end:
-            last = apart[-1]
-            # A signature is replaced as a whole, whatever was found within.
-            instead = REDACTED_IN_URLS if REDACTED_IN_URLS in (last.instead, match.instead) else last.instead
-            apart[-1] = last._replace(end=max(last.end, match.end), instead=instead)
-        else:
-            apart.append(match)
-    return apart
-
-
-def key_in_bytes(body: bytes, forms: Sequence[KeyForm], depth: int = 0) -> str | None:
-    """Return what is found in bytes, and in what they decompress to in any way known here."""
-    for match in key_matches(as_text(body)[0], forms, fold=False):
-        return match.what
-    if depth < DEEPEST:
-        for unpack in dict.fromkeys(DECODERS.values()):
-            with suppress(UnsearchableError):
-                inner = unpack(body)
-                if inner != body and (what := key_in_bytes(inner, forms, depth + 1)):
-                    return f"{what}, compressed"
+def _encoded_in(text: str, forms: KeyForms, depth: int) -> str | None:
+    for form, what in forms.encoded.items():
+        if form in text:
+            return what
+    for packed in _PACKED.finditer(text) if depth < DEEPEST else ():
+        if _in_archive(packed[0].replace("-", "+").replace("_", "/"), forms, depth + 1):
+            return "compressed, in base64"
     return None
+
+
+def _plainly_in(text: str, forms: KeyForms, *, fold: bool) -> bool:
+    if any(form in text for form in forms.plain):
+        return True
+    return fold and any(form.lower() in text.lower() for form in forms.plain)
+
+
+def _in_archive(encoded: str, forms: KeyForms, depth: int) -> bool:
+    raw = base64.b64decode(encoded[: len(encoded) // 4 * 4])
+    inflate = zlib.decompressobj(zlib.MAX_WBITS | 32)  # either head
+    with suppress(zlib.error):
+        return key_in(as_text(inflate.decompress(raw))[0], forms, depth=depth) is not None
+    return False
+
+
+def key_in_bytes(body: bytes, forms: KeyForms, depth: int = 0) -> str | None:
+    """Return how a key stands in bytes, or in what they decompress to in any way known here, or None."""
+    text, charset = as_text(body)
+    if what := key_in(text, forms, depth=depth):
+        return what
+    if depth == DEEPEST or charset == "utf-8" or not forms.plain:  # what is text is not compressed
+        return None
+    for unpacked in _unpacked(body):
+        if what := key_in_bytes(unpacked, forms, depth + 1):
+            return "compressed" if what == "as it is" else f"{what}, compressed"
+    return None
+
+
+def _unpacked(body: bytes) -> Iterator[bytes]:
+    if body.startswith(GZIP):
+        yield gunzipped(body)[0]  # as far as it goes
+        return
+    for unpack in dict.fromkeys(DECODERS.values()):
+        with suppress(UnsearchableError):
+            unpacked = unpack(body)
+            if unpacked != body:
+                yield unpacked

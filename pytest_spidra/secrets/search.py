@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import base64
-import re
-from bisect import bisect_right
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -12,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from pytest_spidra.secrets.compression import UnsearchableError, as_text
-from pytest_spidra.secrets.encodings import forms_of, key_in_bytes, key_matches
-from pytest_spidra.secrets.scrubber import Scrubbing
+from pytest_spidra.secrets.encodings import forms_of, key_in, key_in_bytes
+from pytest_spidra.secrets.scrubber import Scrubber
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Collection, Iterator
 
-    from pytest_spidra.secrets.encodings import KeyForm
+    from pytest_spidra.secrets.encodings import KeyForms
 
 
 @dataclass(frozen=True)
@@ -38,8 +36,7 @@ class Finding:
 def find_secrets(number: int, request: dict[str, Any], response: dict[str, Any]) -> list[Finding]:
     """Return the secrets in an interaction that can be told without knowing any key.
 
-    These are what a `Scrubber` would replace: headers with keys and cookies, tokens of Spidra and of bearers,
-    signatures of URLs. A body that cannot be decompressed is one, too.
+    These are what a `Scrubber` would replace. A body that cannot be decompressed is one, too.
 
     Args:
         number: The interaction's number, for people.
@@ -48,17 +45,17 @@ def find_secrets(number: int, request: dict[str, Any], response: dict[str, Any])
 
         response: It, as vcrpy serialises it.
     """
-    scrubbing = Scrubbing(forms_of(()))
-    for one, scrub in ((request, scrubbing.request), (response, scrubbing.response)):
+    scrubber = Scrubber()
+    for one, scrub in ((request, scrubber.request), (response, scrubber.response)):
         try:
             scrub(one)
         except UnsearchableError as error:
-            scrubbing.note(str(error))
-    return [Finding(f"interaction {number}, {place}", what) for place, what in dict.fromkeys(scrubbing.found)]
+            scrubber.note(str(error))
+    return [Finding(f"interaction {number}, {place}", what) for place, what in dict.fromkeys(scrubber.found)]
 
 
 def find_keys(file: str | bytes, keys: Collection[str]) -> list[Finding]:
-    """Return where in a finished cassette keys stand, in any disguise, by line.
+    """Return where in a finished cassette keys stand, in any encoding, by line.
 
     The file is searched as it is, and once more as YAML: YAML breaks words over lines and keeps bytes in base64.
     One that is no YAML is searched as it is only.
@@ -72,7 +69,7 @@ def find_keys(file: str | bytes, keys: Collection[str]) -> list[Finding]:
         ValueError: A key is too short to be told from other text.
     """
     forms = forms_of(keys)
-    if not forms:
+    if not forms.plain:
         return []
     text = file if isinstance(file, str) else as_text(file)[0]
     found = dict(_lines_with_keys(text, forms))
@@ -84,14 +81,18 @@ def find_keys(file: str | bytes, keys: Collection[str]) -> list[Finding]:
     return [Finding(f"line {line}", found[line]) for line in sorted(found)]
 
 
-def _lines_with_keys(text: str, forms: Sequence[KeyForm]) -> Iterator[tuple[int, str]]:
-    matches = key_matches(text, forms, fold=False)
-    if matches:
-        breaks = [match.start() for match in re.finditer("\n", text)]
-        yield from ((bisect_right(breaks, match.start) + 1, match.what) for match in reversed(matches))
+def _lines_with_keys(text: str, forms: KeyForms) -> Iterator[tuple[int, str]]:
+    if key_in(text, forms):
+        for number, line in enumerate(text.split("\n"), 1):
+            if how := key_in(line, forms):
+                yield number, _in_words(how)
 
 
-def _scalars_with_keys(text: str, forms: Sequence[KeyForm]) -> Iterator[tuple[int, int, str]]:
+def _in_words(how: str) -> str:
+    return "an API key" if how == "as it is" else f"an API key {how}"
+
+
+def _scalars_with_keys(text: str, forms: KeyForms) -> Iterator[tuple[int, int, str]]:
     """Yield the first line, the last line and the finding of each value of a YAML document that holds a key."""
     loader: type = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml is eight times as fast
     waiting = list(yaml.compose_all(text, Loader=loader))
@@ -108,13 +109,13 @@ def _scalars_with_keys(text: str, forms: Sequence[KeyForm]) -> Iterator[tuple[in
             ]
             continue
         if node.tag.endswith(":binary"):
-            what = key_in_bytes(_unbase64(node.value), forms)
+            how = key_in_bytes(_unbase64(node.value), forms)
         elif node.value in harmless:
             continue
         else:
-            what = next((match.what for match in key_matches(node.value, forms, fold=False)), None)
-        if what:
-            yield node.start_mark.line + 1, node.end_mark.line + 1, what
+            how = key_in(node.value, forms)
+        if how:
+            yield node.start_mark.line + 1, node.end_mark.line + 1, _in_words(how)
         elif not node.tag.endswith(":binary"):
             harmless.add(node.value)
 

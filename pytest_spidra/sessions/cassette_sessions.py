@@ -20,7 +20,7 @@ from pytest_spidra.sessions.wiring import wire
 from pytest_spidra.traffic import endpoints
 from pytest_spidra.traffic.log import ExchangeLog
 from pytest_spidra.traffic.pending import UnanswerableError
-from pytest_spidra.traffic.redaction import SHORTEST_KEY
+from pytest_spidra.traffic.secret_patterns import SHORTEST_KEY
 from pytest_spidra.verdicts.messages import paragraph
 
 if TYPE_CHECKING:
@@ -95,7 +95,6 @@ class ReplaySession(Session):
                 tape,
                 reading,
                 base_url=settings.base_url,
-                keys=[REPLAY_KEY],
                 again=cassette.command("all"),
                 paced=settings.virtual,
             )

@@ -7,27 +7,33 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from pytest_spidra.traffic.secret_patterns import (
+    KEY_HEADERS,
+    SHORTEST_KEY,
+    header_names_a_secret,
+    is_placeholder,
+    is_secret_for_its_name,
+    names_a_secret,
+    secrets_in,
+)
+
 if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+
     from pytest_spidra.traffic.reply import Reply
     from pytest_spidra.traffic.request import Request
 
 REDACTED = "[redacted]"
 
-KEY_HEADERS = frozenset({"authorization", "x-api-key"})
-SECRET_HEADERS = frozenset({"cookie", "proxy-authorization"})
-SECRET_FIELDS = frozenset({"cookies"})
-
-SHORTEST_KEY = 8
-_KEY = re.compile(r"\bspd_[A-Za-z0-9_-]+")
 _KEY_PARAMETER = re.compile(r"(?i)([?&](?:x-)?(?:api[_-]?)?(?:key|token)=)(?!\[redacted)[^&]+")
 
 
 class Redaction:
-    """Takes keys and cookies out of what one test sends and sees. It remembers each, to number them."""
+    """Takes secrets out of what one test sends and sees. It remembers each, to number them."""
 
     def __init__(self) -> None:
         self._keys: dict[str, str] = {}
-        self._cookies: dict[str, int] = {}
+        self._numbers: dict[str, dict[str, int]] = {}
 
     def headers(self, request: Request) -> dict[str, str]:
         """Return a request's headers without secrets; each key has a number."""
@@ -38,44 +44,77 @@ class Redaction:
     def _header(self, name: str, value: str, keys: list[str]) -> str:
         if name in KEY_HEADERS:
             return next((self._keys[key] for key in keys if value.endswith(key)), REDACTED)
-        return REDACTED if name in SECRET_HEADERS else without_keys(value, keys)
+        if header_names_a_secret(name) and is_secret_for_its_name(name, value, sent=True):
+            return self._numbered(name, value)
+        return self._text(value, keys)
 
     def reply(self, reply: Reply) -> Reply:
-        """Return a reply in which no key stands, should the service have repeated one."""
-        known = list(self._keys)  # others may add to them meanwhile
-        keys = [key for key in known if key.encode() in reply.content or key in str(reply.headers)]
-        if not keys:
+        """Return a reply in which no secret stands, should the service have repeated one."""
+        keys = list(self._keys)  # others may add to them meanwhile
+        content = reply.content
+        try:
+            text = content.decode()
+        except UnicodeDecodeError:
+            for key in filter(_is_long, keys):
+                content = content.replace(key.encode(), REDACTED.encode())
+        else:
+            clean = self._text(text, keys)
+            content = content if clean is text else clean.encode()
+        headers = {
+            name: self._numbered(name, value) if name == "set-cookie" else self._text(value, keys)
+            for name, value in reply.headers.items()
+        }
+        if content is reply.content and headers == reply.headers:
             return reply
-        content, headers = reply.content, dict(reply.headers)
-        for key in keys:
-            content = content.replace(key.encode(), REDACTED.encode())
-            headers = {name: value.replace(key, REDACTED) for name, value in headers.items()}
         return replace(reply, content=content, headers=headers)
 
     def body(self, value: Any, keys: list[str]) -> Any:
-        """Return JSON with cookies and keys replaced; two different cookies can still be told apart."""
+        """Return JSON without secrets; two different ones can still be told apart."""
         if isinstance(value, dict):
-            return {
-                name: self._cookie(one) if name in SECRET_FIELDS else self.body(one, keys)
-                for name, one in value.items()
-            }
+            return {name: self._field(name, one, keys) for name, one in value.items()}
         if isinstance(value, list):
             return [self.body(one, keys) for one in value]
-        return without_keys(value, keys) if isinstance(value, str) else value
+        return self._text(value, keys) if isinstance(value, str) else value
 
-    def _cookie(self, value: Any) -> str:
-        number = self._cookies.setdefault(json.dumps(value, sort_keys=True), len(self._cookies) + 1)
+    def _field(self, name: str, value: Any, keys: list[str]) -> Any:
+        if name == "cookies" and value:
+            return self._numbered(name, json.dumps(value, sort_keys=True))
+        if names_a_secret(name) and isinstance(value, str) and is_secret_for_its_name(name, value, sent=True):
+            return self._numbered(name, value)
+        return self.body(value, keys)
+
+    def _text(self, text: str, keys: Collection[str]) -> str:
+        return _redacted(text, keys, lambda secret: self._numbered("text", secret))
+
+    def _numbered(self, kind: str, value: str) -> str:
+        numbers = self._numbers.setdefault(kind, {})
+        number = numbers.setdefault(value, len(numbers) + 1)
         return REDACTED if number == 1 else f"{REDACTED[:-1]} {number}]"
 
 
 def without_keys_in_url(target: str, keys: list[str]) -> str:
     """Return path and query without keys: those in headers, and what a URL may hold in place of one."""
-    return _KEY_PARAMETER.sub(rf"\1{REDACTED}", without_keys(target, keys))
+    return without_keys(_KEY_PARAMETER.sub(rf"\1{REDACTED}", target), keys)
 
 
-def without_keys(text: str, keys: list[str]) -> str:
-    """Return text with keys replaced; a key too short to be one would take other words with it."""
-    for key in keys:
-        if len(key) >= SHORTEST_KEY:
-            text = text.replace(key, REDACTED)
-    return _KEY.sub(REDACTED, text)
+def without_keys(text: str, keys: Collection[str]) -> str:
+    """Return text without secrets: keys, and what gives itself away."""
+    return _redacted(text, keys, lambda secret: REDACTED if secret.startswith("spd_") else "[secret]")
+
+
+def _redacted(text: str, keys: Collection[str], instead: Callable[[str], str]) -> str:
+    for key in filter(_is_long, keys):
+        text = text.replace(key, REDACTED)
+    parts: list[str] = []
+    last = 0
+    for start, end, _ in sorted(secrets_in(text)):
+        secret = text[start:end]
+        if start >= last and not is_placeholder(secret):
+            parts += [text[last:start], instead(secret)]
+            last = end
+    return "".join([*parts, text[last:]]) if parts else text
+
+
+def _is_long(key: str) -> bool:
+    """Tell whether a key is one indeed: a shorter one would take other words with it."""
+    return len(key) >= SHORTEST_KEY

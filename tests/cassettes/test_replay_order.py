@@ -72,10 +72,10 @@ def player_of(deeds, *, timed=True, reading=FORMAT):
             "2026-11-20T00:00:00Z",
             server_side.beside,
         )
-        stored, clean = reading.asked(server_side.request, BASE_URL, [])
+        stored, clean = reading.asked(server_side.request, BASE_URL)
         reply = Reply.of(200, place)
         interactions.append(Interaction(place + 1, stored, clean, reply, times if timed else None))
-    return Player(Recording("tape", interactions), reading, base_url=BASE_URL, keys=[], again="…", paced=True)
+    return Player(Recording("tape", interactions), reading, base_url=BASE_URL, again="…", paced=True)
 
 
 def in_a_row(*requests, **more):

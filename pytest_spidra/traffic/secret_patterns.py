@@ -1,0 +1,313 @@
+r"""What is a secret: the one table of patterns, and the names that announce one.
+
+The log, the cassettes and ``spidra-cassette check`` all ask here. A new secret is a row with a sample, which a
+test sends through all three.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING
+from urllib.parse import unquote
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+SHORTEST_KEY = 8
+"""Characters of an API key that can be looked for without finding it in every word."""
+
+KEY_HEADERS = frozenset({"authorization", "x-api-key"})
+
+
+# What a value looks like --------------------------------------------------------------------------------------
+
+# Words and numbers as people write them: "blue-widget", "BlueWidget", "v2", "2026-11-23".
+_WORD = re.compile(r"(?:[A-Z]?[a-z]{0,14}|[A-Z]{1,15}|(?:[A-Z][a-z]{2,14}){2,5})[0-9]{0,4}|[0-9]{1,14}")
+_APART = re.compile(r"[^A-Za-z0-9]+")
+_SAYS_SO = re.compile(
+    r"(?i)[\W_]*(?:\[?secret[ -]?[0-9]*\]?|redacted|filtered|removed|masked|hidden|scrubbed|dummy|fake|placeholder"
+    r"|example|x+)[\W_]*[0-9]*[\W_]*"
+)
+
+
+def is_placeholder(value: str) -> bool:
+    """Tell whether a value only says that a secret stood there: ours, and those that people and vcrpy write."""
+    return _SAYS_SO.fullmatch(unquote(value)) is not None or not value.strip("*•. ")
+
+
+def looks_random(value: str) -> bool:
+    """Tell whether a value looks like a token, and not like words, numbers or the address of a page."""
+    value = unquote(value)
+    if len(value) < 8 or "://" in value or value.startswith("/") or any(map(str.isspace, value)):
+        return False
+    if is_placeholder(value):
+        return False
+    return not all(_WORD.fullmatch(part) for part in _APART.split(value))
+
+
+# What a name announces ----------------------------------------------------------------------------------------
+
+_SECRETS = (
+    r"token|secret|passw(?:or)?d|passphrase|passcode|sess(?:ion)?id|session|cookies?|csrf|xsrf|csrfmiddlewaretoken"
+    r"|signature|credentials?|authorization|bearer|apikey|apisecret|(?:access|private|signing|encryption|auth)key"
+)
+_NAMED = re.compile(rf"(?:{_SECRETS}|auth)(?:id|key|value|hash|string|data|header|raw|code)?[0-9]*")
+_ENDS = re.compile(rf".*?{_NAMED.pattern}|pass|pwd|sid|jwt|sig|connectsid")
+_HOLDS = re.compile(
+    rf"{_SECRETS.replace('token', 'token(?!s)', 1)}|auth(?:[-_]|$)|(?:^|[-_])(?:pass|pwd|jwt|sig)$"
+)
+_ABOUT = re.compile(
+    r".*(?:count|type|policy|mode|limit|method|version|expires?(?:in|at)?|name|ttl|status|affinity|url|usage"
+    r"|length|lifetime|required|enabled|consent)"
+)
+_ALWAYS = re.compile(r".*(?:passw(?:or)?d|passphrase|passcode|secret|cookies?|pwd|^pass)[0-9]*")
+_BARE_WORD = re.compile(r"[a-z]+|[A-Z][a-z]+|[0-9]{1,4}|")
+
+
+@lru_cache(maxsize=4096)  # the same few names in thousands of bodies
+def _plain(name: str) -> str:
+    return "".join(filter(str.isalnum, name.lower()))
+
+
+@lru_cache(maxsize=4096)
+def names_a_secret(name: str) -> bool:
+    """Tell whether the name of a field, header or parameter ends in saying that its value is a secret.
+
+    ``authToken``, ``X-CSRF-Token`` and ``PASSWD`` do; ``token_count``, ``author`` and ``cookie-policy`` do not.
+    """
+    plain = _plain(name)
+    return _ENDS.fullmatch(plain) is not None and not _ABOUT.fullmatch(plain)
+
+
+@lru_cache(maxsize=4096)
+def header_names_a_secret(name: str) -> bool:
+    """Tell whether a header that a client sends says anywhere in its name that it carries a secret."""
+    if names_a_secret(name):
+        return True
+    return _HOLDS.search(name.lower()) is not None and not _ABOUT.fullmatch(_plain(name))
+
+
+def is_secret_for_its_name(name: str, value: str, *, sent: bool) -> bool:
+    """Tell whether a value is secret for its name, which `names_a_secret`.
+
+    Args:
+        name: The name.
+
+        value: The value. One that says nothing (``Bearer``, ``basic``, ``none``) is no secret.
+
+        sent: Whether the client sends it: then it is meant to let somebody in. Scraped pages are full of
+            fields called token that hold words, so elsewhere the value has to look like one, too.
+    """
+    if is_placeholder(value) or "://" in value:
+        return False
+    plain = _plain(name)
+    if _ALWAYS.fullmatch(plain):
+        return bool(value.strip()) if sent else len(value) > 5 and not any(map(str.isspace, value))
+    return not _BARE_WORD.fullmatch(value.strip()) if sent else looks_random(value)
+
+
+# What gives itself away ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class SecretPattern:
+    """A kind of secret that can be told in any text.
+
+    Args:
+        what: What it is, for people.
+
+        pattern: How it is found.
+
+        hints: Texts in lower case without one of which the pattern never matches; they are found much faster.
+
+        sample: One, for the tests; in parts, so that nobody takes it for a real one.
+
+        group: The part of the match that is the secret.
+
+        is_one: Whether a match is one indeed.
+    """
+
+    what: str
+    pattern: re.Pattern[str]
+    hints: tuple[str, ...]
+    sample: tuple[str, ...]
+    group: int = 0
+    is_one: Callable[[re.Match[str]], bool] = bool
+
+
+def _basic(found: re.Match[str]) -> bool:
+    try:
+        return b":" in base64.b64decode(found[1], validate=True)
+    except ValueError:
+        return False
+
+
+def _parameter(found: re.Match[str]) -> bool:
+    return (names_a_secret(found[1]) or _plain(found[1]) in {"key", "policy"}) and looks_random(found[2])
+
+
+def _digits_and_letters(found: re.Match[str]) -> bool:
+    return bool(re.search("[0-9]", found[0])) and looks_random(found[0])
+
+
+_VALUE = r"((?:(?!%26|%23|&amp;)[^&#?\s\"'<>`\\)\]}])+)"
+_BEFORE = r"(?:[?&#;]|%3F|%26|%23)"
+_IS = r"(?:=|%3D)"
+
+PATTERNS = (
+    SecretPattern(
+        "a Spidra key",
+        re.compile(r"spd_([A-Za-z0-9_-]{8,})"),
+        ("spd_",),
+        ("spd_", "Live7Qz9Kx3WmT2b"),
+        is_one=lambda found: looks_random(found[1]),  # spd_documentation_page is a word
+    ),
+    SecretPattern(
+        "a bearer token",
+        # "The bearer certificate" is prose: a token has a digit, or is longer than words are.
+        re.compile(
+            r"(?i)\bbearer(?:[\s+]|%20)++((?:(?=[A-Za-z._~+/-]*[0-9])|(?=[\w.~+/-]{24}))[\w.~+/-]{8,}=*)",
+            re.ASCII,
+        ),
+        ("bearer",),
+        ("Bearer ", "mF9.B5f-4.1JqM"),
+        1,
+    ),
+    SecretPattern(
+        "a user's name and password",
+        re.compile(r"(?i)\bbasic\s+([A-Za-z0-9+/]{8,}={0,2})"),
+        ("basic",),
+        ("Basic ", "dXNlcjpodW50ZXIy"),
+        1,
+        _basic,
+    ),
+    SecretPattern(
+        "a password in a URL",
+        re.compile(r"(?<=://)([^\s/@\"'<>?#:]{0,256}:[^\s/@\"'<>?#]{1,256})(?=@)"),
+        ("://",),
+        ("https://user:hunter2", "@internal.example/feed"),
+        is_one=lambda found: not is_placeholder(found[0].partition(":")[2]),
+    ),
+    SecretPattern(
+        "a token in a URL",
+        re.compile(r"(?<=://)[^\s/@\"'<>?#:]{8,256}(?=@)"),
+        ("://",),
+        ("https://9f8e7d6c5b4a39281706", "@git.example/repository"),
+        is_one=lambda found: looks_random(found[0]),
+    ),
+    SecretPattern(
+        "the signature of a URL",
+        re.compile(
+            rf"(?i){_BEFORE}(?:amp;)?((?:x-(?:amz|goog)-(?:signature|credential|security-token))"
+            rf"|(?:aws|google)access(?:key)?id|key-pair-id){_IS}{_VALUE}"
+        ),
+        ("x-amz-", "x-goog-", "accesskeyid", "accessid", "key-pair-id"),
+        ("https://s3.example/shot.png?w=1&X-Amz-Signature=", "5e1f"),
+        2,
+        lambda found: not is_placeholder(found[2]),
+    ),
+    SecretPattern(
+        "a secret in a URL",
+        re.compile(rf"(?i){_BEFORE}(?:amp;)?([\w.-]{{1,64}}?){_IS}{_VALUE}"),
+        ("=", "%3d"),
+        ("https://a.example/?page=2&access_token=", "6mQ9zR4tV1xK"),
+        2,
+        _parameter,
+    ),
+    SecretPattern(
+        "a JSON Web Token",
+        re.compile(r"\beyJ[A-Za-z0-9_-]{8,}\.e[A-Za-z0-9_-]{2,}\.[A-Za-z0-9_-]*"),
+        ("eyj",),
+        ("eyJhbGciOiJIUzI1NiJ9", ".eyJzdWIiOiIxMjM0In0.dozjgNryP4J3"),
+    ),
+    SecretPattern(
+        "a GitHub token",
+        re.compile(r"\b(?:gh[pousr]_[A-Za-z0-9]{36,}|github_pat_[A-Za-z0-9_]{22,})"),
+        ("ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_"),
+        ("ghp_", "0123456789abcdefghijABCDEFGHIJ012345"),
+    ),
+    SecretPattern(
+        "an AWS access key id",
+        re.compile(r"\b(?:AKIA|ASIA)[A-Z2-7]{16}\b"),
+        ("akia", "asia"),
+        ("AKIA", "QYLPMN5HFIQR7XYA"),
+    ),
+    SecretPattern(
+        "an AWS secret key",
+        re.compile(r"(?i)aws_?secret_?(?:access_?)?key[\"']?\s*[:=]\s*[\"']?([A-Za-z0-9/+=]{40})"),
+        ("aws_secret", "awssecret"),
+        ("aws_secret_access_key = wJalrXUtnFEMI/K7MDENG/", "bPxRfiCYzzzzzzzzzz"),
+        1,
+    ),
+    SecretPattern(
+        "a Slack token",
+        re.compile(r"\bx(?:ox[abeoprs]|app)-[A-Za-z0-9-]{10,}"),
+        ("xox", "xapp-"),
+        ("xoxb-", "123456789012-AbCdEfGhIjKl"),
+    ),
+    SecretPattern(
+        "a Slack webhook",
+        re.compile(r"hooks\.slack\.com/services/(T[A-Z0-9]+/B[A-Z0-9]+/[A-Za-z0-9]{20,})"),
+        ("hooks.slack.com",),
+        ("https://hooks.slack.com/services/", "T00000000/B00000000/abcdefghijklmnopqrstuvwx"),
+        1,
+    ),
+    SecretPattern(
+        "a Stripe key",
+        re.compile(r"\b(?:[sr]k_(?:live|test)_[A-Za-z0-9]{16,}|whsec_[A-Za-z0-9+/=]{24,})"),
+        ("sk_live_", "sk_test_", "rk_live_", "rk_test_", "whsec_"),
+        ("sk_live_", "4eC39HqLyjWDarjtT1zdp7dc"),
+    ),
+    SecretPattern(
+        "a Google key",
+        re.compile(r"\b(?:AIza[A-Za-z0-9_-]{35}|ya29\.[A-Za-z0-9_-]{20,}|GOCSPX-[A-Za-z0-9_-]{20,})"),
+        ("aiza", "ya29.", "gocspx-"),
+        ("AIza", "SyA1234567890abcdefghijklmnopqrstuv"),
+    ),
+    SecretPattern(
+        "a key of an AI service",
+        re.compile(r"\bsk-[A-Za-z0-9_-]{20,}"),
+        ("sk-",),
+        ("sk-", "proj-Ab1Cd2Ef3Gh4Ij5Kl6Mn7"),
+        is_one=_digits_and_letters,
+    ),
+    SecretPattern(
+        "a GitLab token",
+        re.compile(r"\bglpat-[A-Za-z0-9_-]{20,}"),
+        ("glpat-",),
+        ("glpat-", "1a2B3c4D5e6F7g8H9i0J"),
+    ),
+    SecretPattern(
+        "an npm token",
+        re.compile(r"\bnpm_[A-Za-z0-9]{36}"),
+        ("npm_",),
+        ("npm_", "0123456789abcdefghijABCDEFGHIJ012345"),
+    ),
+    SecretPattern(
+        "a PyPI token",
+        re.compile(r"\bpypi-AgE[A-Za-z0-9_-]{40,}"),
+        ("pypi-age",),
+        ("pypi-", "AgEIcHlwaS5vcmcCJDAxMjM0NTY3ODlhYmNkZWYwMTIzNDU2Nzg5"),
+    ),
+    SecretPattern(
+        "a private key",
+        re.compile(r"-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----(.+?)(?:-----END|\Z)", re.DOTALL),
+        ("private key",),
+        ("-----BEGIN RSA ", "PRIVATE KEY-----\nMIIEowIBAAKCAQEA1234\n-----END RSA PRIVATE KEY-----"),
+        1,
+        lambda found: not is_placeholder(found[1]),
+    ),
+)
+
+
+def secrets_in(text: str) -> Iterator[tuple[int, int, str]]:
+    """Yield where secrets stand in a text that give themselves away: from, to, and what each is, for people."""
+    lower = text.lower()
+    for row in PATTERNS:
+        if any(hint in lower for hint in row.hints):
+            for found in row.pattern.finditer(text):
+                if row.is_one(found):
+                    yield *found.span(row.group), row.what
