@@ -118,7 +118,7 @@ def to_request(stored: Any, below: tuple[str, str]) -> Request:
 
 def to_vcr(request: Request, base_url: str) -> Any:
     """Return a request of ours as one of vcrpy's."""
-    return VcrRequest(request.method, base_url + request.target, request.content, dict(request.headers))
+    return _unlogged(request.method, base_url + request.target, request.content, dict(request.headers))
 
 
 def to_dict(request: Any) -> dict[str, Any]:
@@ -133,7 +133,14 @@ def to_dict(request: Any) -> dict[str, Any]:
 
 def from_dict(request: Mapping[str, Any]) -> Any:
     """Return a request of vcrpy from what `to_dict` made of it."""
-    return VcrRequest(request["method"], request["uri"], request["body"], dict(request["headers"]))
+    return _unlogged(request["method"], request["uri"], request["body"], dict(request["headers"]))
+
+
+def _unlogged(method: str, uri: str, body: Any, headers: dict[str, Any]) -> Any:
+    """Return a request of vcrpy, which logs the URI that each of them is made with."""
+    request = VcrRequest(method, "", body, headers)
+    request.uri = uri
+    return request
 
 
 def to_response(reply: Reply, times: Times) -> dict[str, Any]:

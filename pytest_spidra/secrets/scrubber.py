@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from pytest_spidra.secrets import json_text
@@ -10,6 +11,7 @@ from pytest_spidra.secrets.compression import DEEPEST, UnsearchableError, as_tex
 from pytest_spidra.secrets.encodings import forms_of, key_in, key_in_bytes
 from pytest_spidra.secrets.placeholders import PLACEHOLDER, Numbers, placeholder
 from pytest_spidra.traffic.secret_patterns import (
+    fields_in,
     header_names_a_secret,
     is_placeholder,
     is_secret_for_its_name,
@@ -20,8 +22,6 @@ from pytest_spidra.traffic.secret_patterns import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
 
-# "name": "value", whole or cut off, in what is not quite JSON: lines of it, events, a body that ends too early.
-_FIELD = re.compile(r'"([^"\\\s]{1,64})"\s*:\s*"((?:[^"\\]|\\.)*)')
 _PARAMETER = re.compile(r"(?:^|[?&;])([^=&#;?]{1,64})=([^&#;]+)")
 _SCHEME = re.compile(r"(?i)(?:bearer|basic|digest|token|apikey)(?:\s+|$)")
 
@@ -239,7 +239,7 @@ class Scrubber:
         try:
             scrubbed = json_text.indented(self._json(json_text.parse(text), DEEPEST))
         except (ValueError, RecursionError):
-            scrubbed = self._parameters(text, in_url=False) if form else self._nearly_json(text)
+            scrubbed = self._parameters(text, in_url=False) if form else self._string(text, sent=self._sent)
         return self._checked(scrubbed)
 
     def _json(self, value: Any, depth: int, *, names: bool = True) -> Any:
@@ -271,7 +271,7 @@ class Scrubber:
             else:
                 scrubbed = self._json(inner, depth - 1)
                 return value if scrubbed == inner else json_text.indented(scrubbed)
-        return self._nearly_json(value)
+        return self._string(value, sent=False)
 
     def _number(self, value: Any) -> Any:
         """Return a number, a flag or nothing; a number can be a key."""
@@ -288,22 +288,17 @@ class Scrubber:
                 return self._instead(json_text.indented(value), "cookies not redacted")
         return self._json(value, depth)
 
-    def _nearly_json(self, text: str) -> str:
-        """Return a text without secrets; JSON in it, or JSON cut off, may name secret fields."""
-        if '"' not in text:
-            return self._string(text)
+    def _string(self, text: str, *, in_url: bool = False, sent: bool | None = None) -> str:
+        """Return a text without keys and without what gives itself away.
 
-        def replaced(found: re.Match[str]) -> str:
-            name, value = found[1], found[2]
-            if not names_a_secret(name) or not is_secret_for_its_name(name, value, sent=self._sent):
-                return found[0]
-            return found[0][: -len(value)] + self._instead(value, f"{name} not redacted")
+        Args:
+            text: The text, whatever it is.
 
-        return self._string(_FIELD.sub(replaced, text))
+            in_url: Whether it is a URL: keys are keys in lower case, too, and a placeholder has no brackets.
 
-    def _string(self, text: str, *, in_url: bool = False) -> str:
-        """Return a text without keys and without what gives itself away, whatever the text is."""
-        spans = sorted(self._spans(text, fold=in_url), key=lambda span: (span[0], -span[1]))
+            sent: Whether fields of JSON in it were sent to let somebody in; None when it holds no JSON.
+        """
+        spans = sorted(self._spans(text, fold=in_url, sent=sent), key=lambda span: (span[0], -span[1]))
         if not spans:
             return text
         parts = []
@@ -317,12 +312,13 @@ class Scrubber:
                 last = end
         return "".join([*parts, text[last:]])
 
-    def _spans(self, text: str, *, fold: bool) -> Iterator[tuple[int, int, str, str]]:
+    def _spans(self, text: str, *, fold: bool, sent: bool | None) -> Iterator[tuple[int, int, str, str]]:
         pattern = self._folded if fold else self._keys
         for found in pattern.finditer(text) if pattern else ():
             key = self._forms.plain.get(found[0], found[0].lower())
             yield *found.span(), key, "an API key"
-        for start, end, what in secrets_in(text):
+        named = () if sent is None else fields_in(text, sent=sent)
+        for start, end, what in chain(named, secrets_in(text)):
             secret = text[start:end]
             if not is_placeholder(secret) and not PLACEHOLDER.fullmatch(secret):
                 yield start, end, secret, what

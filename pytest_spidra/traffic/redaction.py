@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_spidra.traffic.secret_patterns import (
     KEY_HEADERS,
     SHORTEST_KEY,
+    fields_in,
     header_names_a_secret,
     is_placeholder,
     is_secret_for_its_name,
@@ -107,7 +108,7 @@ def _redacted(text: str, keys: Collection[str], instead: Callable[[str], str]) -
         text = text.replace(key, REDACTED)
     parts: list[str] = []
     last = 0
-    for start, end, _ in sorted(secrets_in(text)):
+    for start, end, _ in sorted([*secrets_in(text), *fields_in(text, sent=False)]):
         secret = text[start:end]
         if start >= last and not is_placeholder(secret):
             parts += [text[last:start], instead(secret)]

@@ -78,6 +78,8 @@ def names_a_secret(name: str) -> bool:
 
     ``authToken``, ``X-CSRF-Token`` and ``PASSWD`` do; ``token_count``, ``author`` and ``cookie-policy`` do not.
     """
+    if len(name) > 64 or set(name) & set("/=?{ "):  # a text, or a URL
+        return False
     plain = _plain(name)
     return _ENDS.fullmatch(plain) is not None and not _ABOUT.fullmatch(plain)
 
@@ -153,7 +155,7 @@ def _digits_and_letters(found: re.Match[str]) -> bool:
     return bool(re.search("[0-9]", found[0])) and looks_random(found[0])
 
 
-_VALUE = r"((?:(?!%26|%23|&amp;)[^&#?\s\"'<>`\\)\]}])+)"
+_VALUE = r"((?:(?!%26|%23|%3F|&amp;)[^&#?\s\"'<>`\\)\]}])+)"
 _BEFORE = r"(?:[?&#;]|%3F|%26|%23)"
 _IS = r"(?:=|%3D)"
 
@@ -311,3 +313,20 @@ def secrets_in(text: str) -> Iterator[tuple[int, int, str]]:
             for found in row.pattern.finditer(text):
                 if row.is_one(found):
                     yield *found.span(row.group), row.what
+
+
+# "name": "value", whole or cut off, in what is not quite JSON: lines of it, events, a body that ends too early.
+_FIELD = re.compile(r'"([^"\\\s]{1,64})"\s*:\s*"((?:[^"\\]|\\.)*)')
+
+
+def fields_in(text: str, *, sent: bool) -> Iterator[tuple[int, int, str]]:
+    """Yield where values of JSON stand in a text that are secret for their names, as `secrets_in` does.
+
+    Args:
+        text: The text.
+
+        sent: As for `is_secret_for_its_name`.
+    """
+    for found in _FIELD.finditer(text) if '"' in text else ():
+        if names_a_secret(found[1]) and is_secret_for_its_name(found[1], found[2], sent=sent):
+            yield *found.span(2), f"{found[1]} not redacted"

@@ -1,8 +1,9 @@
+"""The scrubber: what it takes out of an interaction, what it refuses, and what it leaves alone."""
+
 from __future__ import annotations
 
 import base64
 import gzip
-import hashlib
 import itertools
 import json
 import re
@@ -20,15 +21,17 @@ from hypothesis import strategies as st
 from vcr.request import Request
 from vcr.serializers import compat, jsonserializer, yamlserializer
 
+from pytest_spidra.cassettes import yaml_text
 from pytest_spidra.secrets import compression
 from pytest_spidra.secrets.compression import UnsearchableError
-from pytest_spidra.secrets.scrubber import Scrubber
+from pytest_spidra.secrets.scrubber import HiddenKeyError, Scrubber
 from pytest_spidra.secrets.search import find_keys, find_secrets
 
-GONE = "[redacted]"
+GONE = "[secret 1]"
+GONE_FROM_URL = "%5Bsecret%201%5D"
 # In one piece, these would look like keys to those who search repositories for them.
 KEY = "spd" + "_" + "Zq8Lw3Tn5Rb7Vc9Xk2Mp"
-STRANGER = "spd" + "_" + "someone_else-s_key_0"
+STRANGER = "spd" + "_" + "someone_else-s_key_0a1b2c"
 PLAIN_KEY = "vault/4+7=Qx~9:team"  # nothing tells that this is one
 BEARER = "eyJhbGciOi" + "J9.e30.c2lnbg"
 SIGNED = "https://s3.example/shot.png?X-Amz-Date=20261101&X-Amz-Signature=5e1f"
@@ -58,6 +61,14 @@ def scrubbed_request_json(value, *keys):
 
 def scrubbed_uri(uri, *keys):
     return Scrubber(keys or (KEY,)).request(a_request(uri=uri))["uri"]
+
+
+def refused(scrub, *args):
+    """Return what is left of the arguments, or the sentence that refuses them."""
+    try:
+        return scrub(*args)
+    except HiddenKeyError as error:
+        return str(error)
 
 
 def escaped(text):
@@ -168,50 +179,71 @@ def test_the_reader_sees_through_every_disguise(key, disguise):
     assert is_read(key, f"so: {DISGUISES[disguise](key)}; and on") or is_read(key, DISGUISES[disguise](key))
 
 
+# These can be taken out where they stand; the others are refused, with their place.
+PLAIN = {
+    "as it stands",
+    "percent-encoded",
+    "JSON within a string",
+    "JSON within JSON within JSON",
+    "the name of a field",
+    "slashes escaped",
+}
+
+
 @pytest.mark.parametrize("disguise", DISGUISES)
 @pytest.mark.parametrize("key", [KEY, PLAIN_KEY], ids=["spidra", "any"])
 class TestAKeyInDisguise:
+    """Nowhere is a key written that anybody could read again, however it is spelt."""
+
     def test_gets_into_no_text(self, key, disguise):
         for form in ("{}", "so: {}; and on", "so, {}", '"{}', "{}é"):
             text = form.format(DISGUISES[disguise](key))
-            clean = scrubbed(text.encode(), key).decode()
-            assert GONE in clean
+            clean = refused(lambda text: scrubbed(text.encode(), key).decode(), text)
             assert not is_read(key, clean)
-            assert not is_read(key, scrubbed(text, key))
+            assert not is_read(key, refused(scrubbed, text, key))
+            if disguise in PLAIN:
+                assert GONE in clean
+            elif "The response body holds" in clean:
+                assert re.fullmatch(r"The response body holds an API key (in|as|comp)[\w ,]*\.", clean)
 
     def test_leaves_the_text_around_it(self, key, disguise):
-        clean = scrubbed(f"so: ({DISGUISES[disguise](key)}) 100% \\n of it".encode(), key).decode()
-        assert clean.startswith("so: (")
-        assert clean.endswith(") 100% \\n of it")
+        if disguise in PLAIN:
+            clean = scrubbed(f"so: ({DISGUISES[disguise](key)}) 100% \\n of it".encode(), key).decode()
+            assert clean.startswith("so: (")
+            assert clean.endswith(") 100% \\n of it")
 
     def test_gets_into_no_json(self, key, disguise):
         text = DISGUISES[disguise](key)
-        clean = scrubbed_json({"items": [1.50, {"title": f"a {text}", text: "é"}]}, key)
+        clean = refused(scrubbed_json, {"items": [1.50, {"title": f"a {text}", text: "é"}]}, key)
         assert not is_read(key, json.dumps(clean))
-        assert clean["items"][0] == 1.5
-        assert clean["items"][1]["title"].startswith("a ")
+        if disguise in PLAIN:
+            assert clean["items"][0] == 1.5
+            assert clean["items"][1]["title"].startswith("a ")
 
     def test_gets_into_no_binary(self, key, disguise):
-        clean = scrubbed(b"\x89PNG\xff\xfe" + DISGUISES[disguise](key).encode() + b"\xff\0\x01", key)
-        assert clean.startswith(b"\x89PNG\xff\xfe")
-        assert clean.endswith(b"\xff\0\x01")
-        assert not is_read(key, clean.decode("latin-1"))
+        body = b"\x89PNG\xff\xfe" + DISGUISES[disguise](key).encode() + b"\xff\0\x01"
+        clean = refused(lambda body: scrubbed(body, key).decode("latin-1"), body)
+        assert not is_read(key, clean)
+        if disguise in PLAIN:
+            assert clean.startswith("\x89PNG\xff\xfe")
+            assert clean.endswith("\xff\0\x01")
 
     def test_gets_into_no_uri(self, key, disguise):
         text = DISGUISES[disguise](key)
         if text.isprintable() and not set(text) & set('"{} '):
-            clean = scrubbed_uri(f"https://api.spidra.io/{text}/a?b={text}", key)
+            clean = refused(scrubbed_uri, f"https://api.spidra.io/{text}/a?b={text}", key)
             assert not is_read(key, clean)
-            assert "redacted" in clean
+            assert "secret" in clean or "The request URI holds" in clean
 
     def test_gets_into_no_header(self, key, disguise):
-        clean = Scrubber([key]).response(a_response(x_echo=f"a {DISGUISES[disguise](key)}"))
-        assert not is_read(key, clean["headers"]["x-echo"][0])
+        response = a_response(x_echo=f"a {DISGUISES[disguise](key)}")
+        clean = refused(lambda: Scrubber([key]).response(response)["headers"]["x-echo"][0])
+        assert not is_read(key, clean)
 
     @pytest.mark.parametrize(
         ("serializer", "binary"),
-        [(yamlserializer, False), (yamlserializer, True), (jsonserializer, False)],
-        ids=["yaml", "yaml's bytes", "json"],
+        [(yamlserializer, False), (yamlserializer, True), (jsonserializer, False), (yaml_text, False)],
+        ids=["yaml", "yaml's bytes", "json", "ours"],
     )
     def test_is_found_in_a_file(self, key, disguise, serializer, binary):
         text = f"a fold or two before {'and ' * 40}{DISGUISES[disguise](key)}é "
@@ -281,57 +313,85 @@ def planted(draw):
     return key, json.dumps(value, ensure_ascii=draw(st.booleans()), indent=draw(st.none() | st.just(2)))
 
 
-@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(planted())
-def test_a_key_planted_anywhere_is_gone_afterwards(case):
+def test_a_key_planted_anywhere_is_gone_afterwards_or_refused(case):
     key, text = case
-    for clean in (
-        scrubbed(text.encode(), key).decode(),
-        Scrubber([key]).request(a_request(text.encode()))["body"].decode(),
+    for scrub in (
+        lambda: scrubbed(text.encode(), key).decode(),
+        lambda: str(Scrubber([key]).request(a_request(text))["body"]),
     ):
+        clean = refused(scrub)
+        if clean.endswith(("holds an API key as it is.", "in base64.", "in hex.", "in escapes.")):
+            continue
         json.loads(clean)  # JSON stays JSON
         assert not is_read(key, clean)
         assert find_keys(clean, [key]) == []
-        assert find_keys(a_file(yamlserializer, (a_request(clean), a_response(clean.encode()))), [key]) == []
+        assert find_keys(a_file(yaml_text, (a_request(clean), a_response(clean.encode()))), [key]) == []
 
 
-@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
-@given(planted(), st.sampled_from(["utf-8", "utf-16", "utf-16-le", "utf-16-be", "utf-32"]))
-@example((KEY, '{"screenshotUrl": "https://a.example/?redacted"}'), "utf-8")
-@example((KEY, f'"?sig={KEY[:5]}{KEY})&token=[redacted]"'), "utf-8")
-def test_scrubbing_twice_is_scrubbing_once(case, encoding):
+@given(planted())
+@example((KEY, '{"screenshotUrl": "https://a.example/?redacted"}'))
+@example((KEY, f'"?sig={KEY[:5]}{KEY})&token=[redacted]"'))
+def test_scrubbing_twice_is_scrubbing_once(case):
     key, text = case
-    scrubber = Scrubber([key])
-    request = a_request(text.encode(encoding), uri=f"https://api.spidra.io/{quote(text)}?key={key}")
-    once = scrubber.request(request)
-    assert scrubber.request(once) == once
-    assert Scrubber([key]).request(request) == once
-    once = scrubber.response(a_response(text.encode(encoding), x_text=text))
-    assert scrubber.response(once) == once
+    uri = f"https://api.spidra.io/{quote(text)}?key={key}"
+    with suppress(HiddenKeyError):
+        once = Scrubber([key]).request(a_request(text.encode(), uri=uri))
+        assert Scrubber([key]).request(once) == once
+        assert Scrubber([key]).request(a_request(text.encode(), uri=uri)) == once
+    with suppress(HiddenKeyError):
+        once = Scrubber([key]).response(a_response(text.encode(), x_text=text))
+        assert Scrubber([key]).response(once) == once
 
 
-# Nothing secret can be said without one of the characters that are missing here.
-nothing_secret = st.text(st.characters(exclude_characters="=sSbB"), max_size=30)
-harmless = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | nothing_secret,
-    lambda inner: (
-        st.lists(inner, max_size=4)
-        | st.dictionaries(nothing_secret, inner, max_size=4)
-        | inner.map(json.dumps)
-    ),
+exact = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=30),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=9), inner, max_size=4),
     max_leaves=12,
 )
 
 
-@settings(max_examples=200, deadline=None)
-@given(harmless, st.booleans(), st.none() | st.integers(0, 3))
-def test_a_body_without_a_secret_stays_as_it_is(value, ascii_only, indent):
+@settings(max_examples=300, deadline=None)
+@given(exact, st.booleans(), st.none() | st.integers(0, 3))
+@example("1E400", False, None)
+def test_json_without_a_secret_keeps_its_values_and_can_be_read_by_line(value, ascii_only, indent):
     text = json.dumps({"items": [value], "screenshotUrl": None}, ensure_ascii=ascii_only, indent=indent)
     body = text.encode("utf-8", "backslashreplace")
-    assert scrubbed(body) == body
-    assert Scrubber([KEY]).request(a_request(body))["body"] == body
+    clean = scrubbed(body)
+    assert json.loads(clean) == json.loads(body)
+    assert clean.startswith(b'{\n  "items": [\n    ')
+    clean.decode("ascii")
+    assert Scrubber([KEY]).request(a_request(body))["body"] == clean
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"a": 1E400}',
+        '{"a": 1.00000000000000000001}',
+        '{"a": 1, "a": 2}',
+        '{"a": NaN}',
+        '{"a": ' + "9" * 5000 + "}",
+        "[" * 100_000 + "]" * 100_000,
+        "7",
+        '"a"',
+        "null",
+        "",
+    ],
+    ids=range(10),
+)
+def test_json_that_could_not_be_written_again_stays_as_it_is(text):
+    assert scrubbed(text.encode()) == text.encode()
+
+
+def test_what_could_not_be_written_again_is_scrubbed_as_text():
+    assert scrubbed(f'{{"a": 1E400, "k": "{KEY}"}}'.encode()) == b'{"a": 1E400, "k": "[secret 1]"}'
 
 
 @settings(max_examples=200, deadline=None)
@@ -339,10 +399,12 @@ def test_a_body_without_a_secret_stays_as_it_is(value, ascii_only, indent):
 @example(b"\x1f\x8b\x08 and nothing of the kind")
 @example(b"\0\0\0\x20ftyp")
 def test_bytes_without_a_secret_stay_as_they_are(body):
+    with suppress(ValueError):
+        json.loads(body)
+        return
     assert scrubbed(body) == body
 
 
-@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(planted(), st.binary(max_size=9))
 def test_what_is_scrubbed_holds_no_secret_that_can_be_told(case, tail):
@@ -353,17 +415,54 @@ def test_what_is_scrubbed_holds_no_secret_that_can_be_told(case, tail):
         assert find_secrets(1, scrubber.request(request), scrubber.response(response)) == []
 
 
+# Numbers
+
+
+def test_each_value_has_a_number_of_its_own_wherever_it_stands():
+    scrubber = Scrubber([KEY])
+    request = a_request(
+        json.dumps({"urls": [f"https://a.example/?token={BEARER}"], "cookies": "sid=1"}),
+        x_api_key=KEY,
+        authorization=f"Bearer {KEY}",
+        cookie="sid=2",
+    )
+    clean = scrubber.request(request)
+    assert clean["headers"] == {
+        "x-api-key": ["[secret 1]"],
+        "authorization": ["Bearer [secret 1]"],
+        "cookie": ["[secret 2]"],
+    }
+    body = json.loads(clean["body"])
+    assert body == {"urls": ["https://a.example/?token=[secret 3]"], "cookies": "[secret 4]"}
+    again = scrubber.request(a_request(json.dumps({"cookies": "sid=1", "prompt": BEARER})))
+    assert json.loads(again["body"]) == {"cookies": "[secret 4]", "prompt": "[secret 3]"}
+
+
+def test_a_placeholder_that_a_page_says_is_no_secrets_number():
+    scrubber = Scrubber([KEY])
+    scrubber.reserve(b'{"text": "we write [secret 7]"}')
+    assert scrubber.response(a_response(KEY))["body"]["string"] == "[secret 8]"
+
+
 # Headers
 
 
 @pytest.mark.parametrize("name", ["authorization", "X-API-Key", "Cookie", "PROXY-Authorization"])
-@pytest.mark.parametrize("value", ["Bearer abc", b"Bearer abc", "anything", f"Basic {BEARER}"])
-def test_a_secret_header_of_a_request_is_there_with_a_placeholder(name, value):
-    clean = Scrubber(()).request({**a_request(), "headers": {name: [value], "accept": ["*/*"]}})
-    assert clean["headers"] == {name: [GONE], "accept": ["*/*"]}
+@pytest.mark.parametrize(
+    ("value", "clean"),
+    [
+        ("Bearer abc1", f"Bearer {GONE}"),
+        (b"Bearer abc1", f"Bearer {GONE}".encode()),
+        ("any-thing", GONE),
+        (f"Basic {BEARER}", f"Basic {GONE}"),
+    ],
+)
+def test_a_secret_header_of_a_request_is_there_with_a_placeholder(name, value, clean):
+    told = Scrubber(()).request({**a_request(), "headers": {name: [value], "accept": ["*/*"]}})
+    assert told["headers"] == {name: [clean], "accept": ["*/*"]}
 
 
-@pytest.mark.parametrize("value", ["", "Bearer", "Bearer ", b"bearer", GONE])
+@pytest.mark.parametrize("value", ["", "Bearer", "Bearer ", b"bearer", GONE, "[redacted]", "DUMMY", "****"])
 def test_a_header_without_a_secret_says_so_still(value):
     request = {**a_request(), "headers": {"Authorization": [value]}}
     assert Scrubber([KEY]).request(request)["headers"] == {"Authorization": [value]}
@@ -371,9 +470,9 @@ def test_a_header_without_a_secret_says_so_still(value):
 
 
 def test_a_header_may_have_one_value_that_is_no_list():
-    request = {**a_request(), "headers": {"x-api-key": "abcd", "user-agent": f"a {KEY}"}}
+    request = {**a_request(), "headers": {"x-api-key": "ab-cd", "user-agent": f"a {KEY}"}}
     clean = Scrubber([KEY]).request(request)
-    assert clean["headers"] == {"x-api-key": GONE, "user-agent": f"a {GONE}"}
+    assert clean["headers"] == {"x-api-key": GONE, "user-agent": "a [secret 2]"}
 
 
 def test_cookies_of_a_response_are_dropped():
@@ -394,7 +493,9 @@ def test_a_key_in_any_other_header_goes():
 
 def test_a_key_in_a_headers_name_goes_however_it_is_written():
     request = {**a_request(), "headers": {f"x-{KEY.lower()}": ["a"], f"x-{KEY}": ["b"]}}
-    assert Scrubber([KEY]).request(request)["headers"] == {f"x-{GONE}": ["a", "b"]}
+    clean = Scrubber([KEY]).request(request)["headers"]
+    assert KEY.lower() not in str(clean).lower()
+    assert [value for values in clean.values() for value in values] == ["a", "b"]
 
 
 def test_a_content_length_follows_the_body():
@@ -460,41 +561,8 @@ def test_a_body_that_is_no_text_and_no_bytes_is_refused(body):
 
 
 def test_the_longest_key_goes_first():
-    assert scrubbed(b"key-0001-extended and key-0001", "key-0001", "key-0001-extended") == b"%s and %s" % (
-        (GONE.encode(),) * 2
-    )
-
-
-def test_keys_that_overlap_go_together():
-    assert scrubbed(b"<abcdefghijkl>", "abcdefghij", "cdefghijkl") == f"<{GONE}>".encode()
-
-
-def test_a_key_that_overlaps_itself_goes_as_a_whole():
-    assert scrubbed(b"<abcabcabcab>", "abcabcab") == f"<{GONE}>".encode()
-
-
-def test_what_a_replacement_lays_open_goes_too():
-    """The bracket that ended the parameter was a part of the key."""
-    clean = scrubbed(b"https://a.example/?token=abcd1234)cd", "abcd1234)")
-    assert clean == b"https://a.example/?token=redacted"
-    assert scrubbed(clean, "abcd1234)") == clean
-
-
-def test_base64_keeps_no_part_of_a_key():
-    """Its characters do not end where bytes do: one may belong to the key and to what is beside it."""
-    for before, after in itertools.product(["", "a", "ab"], ["", "c", "cd"]):
-        text = base64.b64encode(f"{before}{PLAIN_KEY}{after}".encode()).decode()
-        left, right = scrubbed(text.encode(), PLAIN_KEY).decode().split(GONE)
-        assert left == text[: 8 * len(before) // 6]
-        assert right == text[-(-8 * len(before + PLAIN_KEY) // 6) :]
-
-
-def test_a_key_within_a_word_takes_no_more_with_it():
-    assert scrubbed(f"pre{PLAIN_KEY}post".encode(), PLAIN_KEY).decode() == f"pre{GONE}post"
-
-
-def test_a_key_that_is_part_of_the_placeholder_is_no_secret():
-    assert scrubbed(b"[redacted] by an actor", "[redacted", "redacted") == b"[redacted] by an actor"
+    clean = scrubbed(b"key-0001-extended and key-0001", "key-0001", "key-0001-extended")
+    assert clean == b"[secret 1] and [secret 2]"
 
 
 @pytest.mark.parametrize("keys", [["abcdefg"], ["long enough", ""]])
@@ -505,50 +573,30 @@ def test_a_key_too_short_is_refused_without_being_shown(keys):
         assert "abcdefg" not in str(caught.value)
 
 
+def test_a_key_that_reads_like_a_placeholder_is_no_secret():
+    assert scrubbed(b"[redacted] by an actor", "[redacted", "redacted") == b"[redacted] by an actor"
+
+
 def test_one_key_is_not_taken_for_many():
     assert Scrubber(KEY).request(a_request(KEY))["body"] == GONE
 
 
 def test_numbers_of_a_key_make_no_broken_json():
     assert scrubbed_json({"a": [12345678, 112345678.5, 1234], "b": "12345678"}, "12345678") == {
-        "a": [GONE, GONE, 1234],
+        "a": [GONE, "1[secret 1].5", 1234],
         "b": GONE,
     }
 
 
-def test_a_key_that_is_a_part_of_jsons_own_goes_though_json_breaks():
-    assert scrubbed(b'{"a": 12345678, "b": 1}', "12345678,") == b'{"a": [redacted] "b": 1}'
-
-
-def test_json_around_a_secret_stays_as_it_was_written():
-    text = f'{{ "a": 1.50, "a" : 1E400,\t"é": "\\u00e9\\/", "k": "{KEY}" ,"big": {"9" * 40} }}'
-    assert scrubbed(text.encode()).decode() == text.replace(KEY, GONE)
+def test_a_key_in_a_schema_goes_and_the_names_of_fields_there_stay():
+    schema = {"properties": {"token": {"type": "string"}, "password": "a-b"}, "title": KEY}
+    assert scrubbed_request_json({"schema": schema}) == {
+        "schema": {"properties": {"token": {"type": "string"}, "password": "a-b"}, "title": GONE}
+    }
 
 
 def test_half_a_surrogate_pair_beside_a_secret_stays_half():
-    assert scrubbed(b'["\\ud800 %b"]' % KEY.encode()) == b'["\\ud800 [redacted]"]'
-
-
-def test_a_byte_order_mark_hides_nothing():
-    assert scrubbed(b'\xef\xbb\xbf{"a": "%b"}' % escaped(KEY).encode()) == b'\xef\xbb\xbf{"a": "[redacted]"}'
-
-
-@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-be"])
-@pytest.mark.parametrize("known", [True, False])
-def test_wide_encodings_hide_nothing(encoding, known):
-    body = json.dumps({"a": f"é {STRANGER}", "b": 1}, ensure_ascii=False).encode(encoding)
-    clean = scrubbed(body, *([STRANGER] if known else [KEY]))
-    assert json.loads(clean) == {"a": f"é {GONE}", "b": 1}
-    assert json.loads(clean.decode(encoding)) == json.loads(clean)
-
-
-@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
-@pytest.mark.parametrize("key", [PLAIN_KEY, STRANGER], ids=["known", "not known"])
-def test_a_key_in_wide_letters_within_something_else_goes(encoding, key):
-    body = b"\xff\xd8 a picture's comment: " + f"by {key}, today".encode(encoding) + b"\xff"
-    clean = scrubbed(body, PLAIN_KEY)
-    wide = f"by {GONE}, today".encode(encoding)
-    assert clean == b"\xff\xd8 a picture's comment: " + wide + b"\xff"
+    assert scrubbed(b'["\\ud800 %b"]' % KEY.encode()) == b'[\n  "\\ud800 [secret 1]"\n]'
 
 
 def test_letters_beyond_ascii_are_letters_of_a_key():
@@ -558,36 +606,14 @@ def test_letters_beyond_ascii_are_letters_of_a_key():
     assert b"Nr-7" not in scrubbed(b"\xff" + key.encode(), key)
 
 
-# Tokens that nobody named
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-be"])
+def test_a_key_in_wide_letters_is_refused(encoding):
+    body = json.dumps({"a": f"é {KEY}", "b": 1}).encode(encoding)
+    with pytest.raises(HiddenKeyError, match="The response body holds an API key in UTF-16"):
+        scrubbed(body)
 
 
-@pytest.mark.parametrize(
-    ("text", "clean"),
-    [
-        (f"a {STRANGER}.", f"a {GONE}."),
-        (f"x{STRANGER}", f"x{GONE}"),
-        (f"Authorization: Bearer {BEARER}", f"Authorization: Bearer {GONE}"),
-        (f"bearer   {BEARER}", f"bearer   {GONE}"),
-        (f"Bearer%20{BEARER}", f"Bearer%20{GONE}"),
-        ("Bearer " + "abcdefgh" * 3, f"Bearer {GONE}"),
-        (percent(STRANGER), GONE),
-        ("spd_short and spd_", "spd_short and spd_"),
-        ("the bearer certificates of a bearer", "the bearer certificates of a bearer"),
-    ],
-)
-def test_tokens_go_without_being_known(text, clean):
-    assert scrubbed(text.encode()).decode() == clean
-    assert scrubbed_json({"a": [text]}) == {"a": [clean]}
-    assert scrubbed_json({"a": json.dumps([text])}) == {"a": json.dumps([clean])}
-    assert scrubbed(text.encode() + b"\xff") == clean.encode() + b"\xff"
-    assert bool(find_secrets(1, a_request(text), a_response())) == (text != clean)
-
-
-def test_a_token_spelt_in_escapes_goes_too():
-    assert json.loads(scrubbed(b'{"a": "%b"}' % escaped(STRANGER).encode())) == {"a": GONE}
-
-
-# Cookies
+# Fields and forms
 
 
 @pytest.mark.parametrize("cookies", ["sid=1", {"sid": "1"}, [{"name": "sid"}], 7, True])
@@ -605,121 +631,32 @@ def test_cookies_in_a_requests_body_go_at_any_depth(cookies):
     "body", [b'{"cookies": null}', b'{"cookies":""}', b'{"cookies" : "[redacted]"}', b'{"a": "cookies"}']
 )
 def test_no_cookies_are_no_secret(body):
-    assert Scrubber(()).request(a_request(body))["body"] == body
+    assert json.loads(Scrubber(()).request(a_request(body))["body"]) == json.loads(body)
     assert find_secrets(1, a_request(body), a_response()) == []
-
-
-def test_a_fields_name_in_escapes_names_the_field():
-    body = b'{"c\\u006fokies": "sid=1"}'
-    assert json.loads(Scrubber(()).request(a_request(body))["body"]) == {"cookies": GONE}
-
-
-def test_a_byte_order_mark_hides_no_field():
-    body = b'\xef\xbb\xbf{"c\\u006fokies": "sid=1"}'
-    assert Scrubber(()).request(a_request(body))["body"].endswith(b': "[redacted]"}')
-
-
-def test_cookies_scraped_from_a_page_are_data():
-    assert scrubbed_json({"cookies": "with chocolate"}) == {"cookies": "with chocolate"}
 
 
 @pytest.mark.parametrize(
     ("body", "clean"),
     [
-        ('{"urls": [], "cookies": "sid=1', '{"urls": [], "cookies": "[redacted]"'),
+        ('{"urls": [], "cookies": "sid=1', f'{{"urls": [], "cookies": "{GONE}'),
         (
             '{"cookies": "sid=1"}\n{"cookies": "sid=2"}',
-            '{"cookies": "[redacted]"}\n{"cookies": "[redacted]"}',
+            f'{{"cookies": "{GONE}"}}\n{{"cookies": "[secret 2]"}}',
         ),
+        ('data: {"password":"hunter2"}\n\n', f'data: {{"password":"{GONE}"}}\n\n'),
     ],
 )
-def test_cookies_in_what_is_not_quite_json_go(body, clean):
+def test_fields_in_what_is_not_quite_json_go(body, clean):
     assert Scrubber(()).request(a_request(body))["body"] == clean
 
 
-# Signed URLs
-
-
-@pytest.mark.parametrize(
-    ("url", "clean"),
-    [
-        (SIGNED, "https://s3.example/shot.png?redacted"),
-        ("https://s3.example/shot.png?w=100#top", "https://s3.example/shot.png?redacted"),
-        ("https://s3.example/shot.png?redacted", "https://s3.example/shot.png?redacted"),
-        ("https://s3.example/shot.png?", "https://s3.example/shot.png?"),
-        ("https://s3.example/shot.png", "https://s3.example/shot.png"),
-        (f"https://s3.example/{KEY}.png?a", f"https://s3.example/{GONE}.png?redacted"),
-        (None, None),
-        (7, 7),
-    ],
-)
-def test_a_screenshots_query_goes_at_any_depth(url, clean):
-    value = {"items": [{"screenshotUrl": url, "a": 1}]}
-    expected = {"items": [{"screenshotUrl": clean, "a": 1}]}
-    assert scrubbed_json(value) == expected
-    assert json.loads(scrubbed(json.dumps(value).replace("&", "\\u0026").encode())) == expected
-    nested = scrubbed_json({"a": json.dumps({"b": json.dumps(value)})})
-    assert json.loads(json.loads(nested["a"])["b"]) == expected
-    body = json.dumps(value).encode()
-    if url == clean:
-        assert scrubbed(body) == body
-    assert bool(find_secrets(1, a_request(), a_response(body))) == (url != clean and KEY not in str(url)) or (
-        KEY in str(url)
-    )
-
-
-def test_a_screenshot_in_what_is_not_quite_json_goes():
-    text = f'data: {{"screenshotUrl": "https://s3.example/{STRANGER}.png?w=1"}}\n\n'
-    clean = f'data: {{"screenshotUrl": "https://s3.example/{GONE}.png?redacted"}}\n\n'
-    assert scrubbed(text.encode()).decode() == clean
-
-
-@pytest.mark.parametrize(
-    ("query", "clean"),
-    [
-        ("X-Amz-Date=1&w=2&X-Amz-Signature=3", "X-Amz-Date=redacted&w=2&X-Amz-Signature=redacted"),
-        (
-            "x-goog-credential=a%2Fb&X-Goog-Signature=3",
-            "x-goog-credential=redacted&X-Goog-Signature=redacted",
-        ),
-        (
-            "AWSAccessKeyId=A&Signature=b%3D&Expires=1",
-            "AWSAccessKeyId=redacted&Signature=redacted&Expires=redacted",
-        ),
-        ("Expires=1&Policy=a&Key-Pair-Id=b", "Expires=redacted&Policy=redacted&Key-Pair-Id=redacted"),
-        ("sv=1&sig=a%2Bb%3D", "sv=1&sig=redacted"),
-        ("a=1&token=b", "a=1&token=redacted"),
-        ("api_key=b&a=1#top", "api_key=redacted&a=1#top"),
-        ("a=1&amp;apikey=b&amp;c=d", "a=1&amp;apikey=redacted&amp;c=d"),
-        (
-            "next=https%3A%2F%2Fb.example%3Fsig%3Dc%26d%3De",
-            "next=https%3A%2F%2Fb.example%3Fsig%3Dredacted%26d%3De",
-        ),
-        ("Expires=1&a=2", "Expires=1&a=2"),
-        ("token=&a=2", "token=&a=2"),
-        (f"token={KEY}&a=2", "token=redacted&a=2"),
-        ("signature-style=a&design=b", "signature-style=a&design=b"),
-    ],
-)
-def test_signatures_of_a_url_go_anywhere(query, clean):
-    text, expected = (f"see (https://a.example/b?{one}) there" for one in (query, clean))
-    assert scrubbed(text.encode()).decode() == expected
-    assert scrubbed(text.encode() + b"\xff") == expected.encode() + b"\xff"
-    assert scrubbed_json({"a": text}) == {"a": expected}
-    raw = json.dumps({"a": text}).replace("&", "\\u0026").replace("=", "\\u003d").encode()
-    assert json.loads(scrubbed(raw)) == {"a": expected}
-    assert json.loads(scrubbed(raw[:-1] + b" ")[:-1] + b"}") == {"a": expected}  # no JSON: cut off
-    assert scrubbed_uri(f"https://a.example/b?{query}") == f"https://a.example/b?{clean}"
-    assert bool(find_secrets(1, a_request(), a_response(text.encode()))) == (query != clean)
-
-
-def test_a_key_parameter_of_the_request_itself_goes():
-    assert scrubbed_uri("https://a.example/?key=some&monkey=1") == "https://a.example/?key=redacted&monkey=1"
-    assert scrubbed_json(["https://a.example/?key=some"]) == ["https://a.example/?key=some"]
+def test_a_forms_fields_go_by_name():
+    request = a_request(b"user=me&password=hunter2&page=2", content_type="application/x-www-form-urlencoded")
+    assert Scrubber(()).request(request)["body"] == f"user=me&password={GONE}&page=2".encode()
 
 
 def test_a_uri_stays_one_that_vcrpy_can_read():
-    assert scrubbed_uri("https://vault4key.example/", "Vault4Key") == "https://redacted.example/"
+    assert scrubbed_uri("https://vault4key.example/", "Vault4Key") == f"https://{GONE_FROM_URL}.example/"
     for uri in (
         f"https://{KEY}.example/a",
         f"https://{KEY}:x@a.example/",
@@ -749,7 +686,7 @@ def raw_deflate(body):
 
 
 @pytest.mark.parametrize("encoding", PACKERS)
-@pytest.mark.parametrize("text", [f'{{"a": "{KEY}"}}', '{"a": "b"}'])
+@pytest.mark.parametrize("text", [f"a {KEY}", "a b"])
 def test_a_compressed_body_is_kept_unpacked(encoding, text):
     body = PACKERS[encoding](text.encode())
     clean = Scrubber([KEY]).response(
@@ -757,7 +694,8 @@ def test_a_compressed_body_is_kept_unpacked(encoding, text):
     )
     plain = text.replace(KEY, GONE).encode()
     assert clean["body"]["string"] == plain
-    assert clean["headers"] == {"content-length": [str(len(plain))]}
+    length = [str(len(plain))]
+    assert clean["headers"] == {"content-length": length}
     clean = Scrubber([KEY]).request(a_request(body, content_encoding=encoding))
     assert (clean["body"], clean["headers"]) == (plain, {})
 
@@ -772,6 +710,25 @@ def test_an_archive_of_several_members_is_read_to_its_end():
     body = gzip.compress(b"a") + gzip.compress(KEY.encode())
     clean = Scrubber([KEY]).response(a_response(body, content_encoding="gzip"))
     assert clean["body"]["string"] == b"a" + GONE.encode()
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, zlib.compress, brotli.compress, raw_deflate])
+def test_an_archive_that_nobody_announced_is_refused_when_it_holds_a_key(pack):
+    with pytest.raises(HiddenKeyError, match="The response body holds an API key compressed"):
+        scrubbed(pack(KEY.encode() + bytes(range(256)) * 9))
+    with pytest.raises(HiddenKeyError, match="compressed"):
+        scrubbed(gzip.compress(pack(KEY.encode() + bytes(range(256)) * 9))[:-4])
+    innocent = pack(bytes(range(256)) * 9)
+    assert scrubbed(innocent) == innocent
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, zlib.compress])
+def test_an_archive_in_base64_is_refused_when_it_holds_a_key(pack):
+    text = base64.b64encode(pack(KEY.encode() * 3)).decode()
+    with pytest.raises(HiddenKeyError, match="compressed, in base64"):
+        scrubbed_json({"a": [f"data:;base64,{text}"]})
+    innocent = base64.b64encode(pack(b"nothing " * 30)).decode()
+    assert scrubbed_json([innocent, "H4sIthis_is_not_one_at_all"]) == [innocent, "H4sIthis_is_not_one_at_all"]
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "deflate", "br", "zstd", "compress"])
@@ -826,44 +783,14 @@ def test_a_zstd_body_is_unpacked_with_the_library_that_is_there(monkeypatch):
     assert clean["body"]["string"] == GONE.encode()
 
 
-def test_an_archive_that_nobody_announced_is_packed_anew_when_it_holds_a_secret():
-    def pack(text):
-        return gzip.compress(b"\xff" + gzip.compress(text.encode()))
-
-    body = gzip.compress(gzip.compress(f'{{"a": "{KEY}"}}'.encode()))
-    clean = scrubbed(body)
-    assert gzip.decompress(gzip.decompress(clean)) == f'{{"a": "{GONE}"}}'.encode()
-    assert clean[4:8] == bytes(4)  # the time of packing, which would make it another archive every time
-    assert scrubbed(clean) == clean
-    assert scrubbed(pack("nothing")) == pack("nothing")
-
-
-def test_an_archive_that_nobody_announced_is_refused_when_it_is_cut_off_and_holds_a_secret():
-    noise = b"".join(hashlib.sha256(bytes([one])).digest() for one in range(256))  # does not compress
-    body = gzip.compress(KEY.encode() * 3 + noise)[:-3000]
-    with pytest.raises(UnsearchableError, match="gzip, cut off"):
-        scrubbed(body)
-    cut = gzip.compress(noise)[:-3000]
-    assert scrubbed(cut) == cut
-    broken = gzip.compress(noise)[:20] + b"\xff" * 40
-    assert scrubbed(broken) == broken
-
-
-def test_an_archive_within_archives_without_end_ends():
-    body = KEY.encode()
-    for _ in range(20):
-        body = gzip.compress(body, mtime=0)
-    assert scrubbed(body) == body  # so deep nobody looks, and so deep nobody hides a key by accident
-
-
 # Findings
 
 
 def test_secrets_are_told_by_their_places():
     request = a_request(
         json.dumps({"cookies": "sid=1", "note": STRANGER}),
-        uri=f"https://a.example/?api_key=abc&a={STRANGER}",
-        authorization="Bearer x",
+        uri=f"https://a.example/?api_key=abc1&a={STRANGER}",
+        authorization="Bearer k1",
         Cookie="sid=1",
         x_note=STRANGER,
     )
@@ -874,25 +801,24 @@ def test_secrets_are_told_by_their_places():
     )
     response["status"]["message"] = STRANGER
     found = find_secrets(7, request, response)
-    assert {str((finding.where, finding.what)) for finding in found} == {
-        str((f"interaction 7, {where}", what))
+    assert {(finding.where, finding.what) for finding in found} == {
+        (f"interaction 7, {where}", what)
         for where, what in [
             ("request URI", "api_key in a URL"),
             ("request URI", "a Spidra key"),
-            ("request header authorization", "not redacted"),
-            ("request header Cookie", "not redacted"),
+            ("request header authorization", "authorization not redacted"),
+            ("request header Cookie", "Cookie not redacted"),
             ("request header x-note", "a Spidra key"),
             ("request body", "cookies not redacted"),
             ("request body", "a Spidra key"),
-            ("response header Set-Cookie", "not redacted"),
-            ("response header location", "X-Amz-Date in a URL"),
-            ("response header location", "X-Amz-Signature in a URL"),
-            ("response body", "the query of a screenshotUrl"),
+            ("response header Set-Cookie", "Set-Cookie not redacted"),
+            ("response header location", "the signature of a URL"),
+            ("response body", "the signature of a URL"),
             ("response body", "a bearer token"),
             ("response status", "a Spidra key"),
         ]
     }
-    for secret in (STRANGER, BEARER, "sid=1", "5e1f", "abc"):
+    for secret in (STRANGER, BEARER, "sid=1", "5e1f", "abc1"):
         assert secret not in str(found)
 
 
@@ -903,7 +829,7 @@ def test_a_secret_in_a_headers_name_is_not_shown():
 
 
 def test_redacted_cookies_are_no_finding():
-    assert find_secrets(1, a_request(cookie=GONE), a_response(set_cookie=GONE)) == []
+    assert find_secrets(1, a_request(cookie=GONE), a_response(set_cookie="[redacted]")) == []
 
 
 def test_a_key_is_found_by_its_line():
@@ -917,7 +843,7 @@ def test_a_key_is_found_by_its_line():
     found = find_keys("\n".join([*lines, f"    hex: {KEY.encode().hex()}", "version: 1"]), [KEY])
     assert [(finding.where, finding.what) for finding in found] == [
         ("line 3", "an API key"),
-        ("line 5", "an API key"),
+        ("line 5", "an API key in escapes"),
         ("line 6", "an API key in hex"),
     ]
 
