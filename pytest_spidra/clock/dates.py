@@ -41,7 +41,7 @@ class Dates:
 
     def start(self, began_at: int | None) -> None:
         """Begin at this moment, in microseconds since the Unix epoch; None: now, or where a trip has led to."""
-        import time_machine  # noqa: PLC0415 - only when a clock starts
+        import time_machine
 
         now = REAL.wall()
         self._base = now if began_at is None or time_machine.traveller_stack else began_at
@@ -56,7 +56,7 @@ class Dates:
         """Leave time as it was."""
         if self._trip is None:
             return
-        import time_machine  # noqa: PLC0415 - loaded by now
+        import time_machine
 
         trip, self._trip = self._trip, None
         self._schedule.moved = None
@@ -107,6 +107,6 @@ class Dates:
 
 
 def _real_time_ns() -> int:
-    import time_machine  # noqa: PLC0415 - loaded by now
+    import time_machine
 
     return time_machine.escape_hatch.time.time_ns()

@@ -272,7 +272,7 @@ def running_loop() -> Any:
 
 
 def _is_readable(pipe: Any) -> bool:
-    import select  # noqa: PLC0415 - loaded with asyncio by now
+    import select
 
     if pipe.fileno() < 0:
         return False

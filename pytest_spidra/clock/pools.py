@@ -206,7 +206,7 @@ def make_submit(open_work: OpenWork, real_submit: Any) -> Any:
 
 def make_run_in_executor(open_work: OpenWork, real_run_in_executor: Any) -> Any:
     """Count work in executors that are no thread pools, such as processes, until it is done."""
-    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - loaded by now
+    from concurrent.futures import ThreadPoolExecutor
 
     def run_in_executor(self: Any, executor: Any, func: Any, *args: Any) -> Any:
         future = real_run_in_executor(self, executor, func, *args)

@@ -162,7 +162,7 @@ class VirtualClock:
             return
         self._loops.check_running_loop()
         if "trio" in sys.modules and running_loop() is None and self.membership.covers_this_thread():
-            from pytest_spidra.clock.trio_clock import follows_nothing  # noqa: PLC0415 - trio is loaded
+            from pytest_spidra.clock.trio_clock import follows_nothing
 
             if follows_nothing():
                 raise RuntimeError(UNKNOWN_TRIO)
@@ -204,7 +204,7 @@ class VirtualClock:
 
     def trio_clock(self) -> Any:
         """Return a clock for ``trio.run(..., clock=...)`` that follows and moves this one."""
-        from pytest_spidra.clock.trio_clock import FollowingClock  # noqa: PLC0415 - trio only for those who use it
+        from pytest_spidra.clock.trio_clock import FollowingClock
 
         return FollowingClock(self.schedule, self.membership)
 
@@ -269,11 +269,11 @@ class VirtualClock:
             raise errors[0]
 
     def _patch_all(self) -> None:
-        import asyncio  # noqa: PLC0415 - costs 50 ms; only when a clock starts
-        import concurrent.futures.thread  # noqa: PLC0415 - not at pytest's start either
-        import queue  # noqa: PLC0415 - nor is this
-        import subprocess  # noqa: PLC0415 - asyncio has loaded it
-        import threading  # noqa: PLC0415
+        import asyncio
+        import concurrent.futures.thread
+        import queue
+        import subprocess
+        import threading
 
         waits = ThreadWaits(self.schedule, self.membership)
         self._patch(threading.Condition, "wait", make_condition_wait, waits)
@@ -294,7 +294,7 @@ class VirtualClock:
             self._patch(loop_in_c, "run_until_complete", make_run_until_complete, self._loops)
         trio_runs = sys.modules.get("trio._core._run")
         if hasattr(trio_runs, "SystemClock"):
-            from pytest_spidra.clock.trio_clock import make_default_clock  # noqa: PLC0415 - trio is loaded
+            from pytest_spidra.clock.trio_clock import make_default_clock
 
             self._patch(trio_runs, "SystemClock", make_default_clock, (self.schedule, self.membership))
 

@@ -278,10 +278,11 @@ def test_hypothesis_runs_on_the_clock(subprocess_pytest: pytest.Pytester) -> Non
     subprocess_pytest.makepyfile(
         """
         import time
-        from hypothesis import given, strategies as st
+        from hypothesis import given, settings, strategies as st
         from pytest_spidra.clock.virtual import VirtualClock
 
-        @given(st.integers(1, 100))
+        @settings(deadline=100_000)  # milliseconds
+        @given(st.integers(101, 1000))
         def test_any(seconds):
             with VirtualClock() as clock:
                 time.sleep(seconds)
