@@ -27,12 +27,12 @@ class Dates:
     Args:
         schedule: The test's time.
 
-        goes_by_it: Tells whether the code in a frame goes by the clock just now.
+        reads_it: Tells whether the code in a frame goes by the clock just now, and notes that it does.
     """
 
-    def __init__(self, schedule: Schedule, goes_by_it: Callable[[FrameType], bool]) -> None:
+    def __init__(self, schedule: Schedule, reads_it: Callable[[FrameType], bool]) -> None:
         self._schedule = schedule
-        self._goes_by_it = goes_by_it
+        self._reads_it = reads_it
         self._base = 0
         self._trip: Any = None
         self._traveller: Any = None
@@ -92,8 +92,7 @@ class Dates:
 
     def _make_time_ns(self, real_time_ns: Any, stack: list[Any]) -> Any:
         def time_ns(traveller: Any) -> int:
-            if self._trip is not None and self._goes_by_it(sys._getframe(1)):
-                self._schedule.watch()
+            if self._trip is not None and self._reads_it(sys._getframe(1)):
                 return self.now * 1_000 + round(self._schedule.rest * 1_000)
             while traveller is self._traveller and traveller in stack:
                 below = stack.index(traveller) - 1

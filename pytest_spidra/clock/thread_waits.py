@@ -6,6 +6,7 @@ that one waits on the clock, so its timeouts are virtual, and the clock knows at
 
 from __future__ import annotations
 
+import itertools
 import queue
 import sys
 import threading
@@ -152,11 +153,15 @@ def make_simple_queue(waits: ThreadWaits, real_queue: Any) -> Any:
             got: list[Any] = []
 
             def is_done(pause: float) -> bool:
+                # In one call of C: between taking the item and keeping it nobody may look, and find neither.
                 with suppress(queue.Empty):
-                    got.append(real_queue.get(self, bool(pause), pause or None))
+                    got.extend(itertools.starmap(real_queue.get, [(self, bool(pause), pause or None)]))
                 return bool(got)
 
-            if not waits.schedule.poll(_Ended(_ticks(timeout), self.empty), is_done):
+            def may_come() -> bool:
+                return self.empty() and not got
+
+            if not waits.schedule.poll(_Ended(_ticks(timeout), may_come), is_done):
                 raise queue.Empty
             return got[0]
 
