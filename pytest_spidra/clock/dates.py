@@ -13,6 +13,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from pytest_spidra.clock.functions import REAL
+from pytest_spidra.clock.units import exact_from
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,8 +44,10 @@ class Dates:
         """Begin at this moment, in microseconds since the Unix epoch; None: now, or where a trip has led to."""
         import time_machine  # noqa: PLC0415 - only when a clock starts
 
-        now = REAL.wall()
-        self._base = now if began_at is None or time_machine.traveller_stack else began_at
+        if time_machine.traveller_stack:  # who travels in time has said where to
+            self._base = REAL.wall()
+        else:
+            self._base = exact_from(REAL.wall()) if began_at is None else began_at
         self._tell = time_machine.Traveller.time_ns
         self._told = self._make_time_ns(self._tell, time_machine.traveller_stack)
         time_machine.Traveller.time_ns = self._told  # type: ignore[method-assign]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from typing import TYPE_CHECKING, NoReturn
 
@@ -23,8 +24,8 @@ _LONGEST_DOUBT = 50_000
 """Real microseconds between two looks that count at most: whoever looks does not always get to run."""
 
 
-_TRACE = 0.05
-"""Microseconds that a wait of none takes."""
+_TRACE = 0.02
+"""Microseconds up to which rounding is that of a clock that starts at zero, and not that of a date."""
 
 
 class Schedule:
@@ -55,7 +56,9 @@ class Schedule:
         self.elapsed: int = 0
         """Virtual microseconds since the start."""
         self.rest = 0.0
-        """The part of a microsecond that has passed beyond, as somebody waited for what rounding left of a wait."""
+        """The part of a microsecond that has passed beyond, as somebody waited for what rounding left of a date."""
+        self.trace = 0.0
+        """The same for clocks that start at zero. It only grows: whoever read the clock before sees it later."""
         self.moved: Callable[[int], None] | None = None
         """Is told of each move, in microseconds."""
         self.forget()
@@ -75,6 +78,10 @@ class Schedule:
         self._flows_since: int | None = None
         self._doubts = 0
         self._looked_at = 0
+        self.trace = 0.0
+        self._looked_in_at = -1
+        # What a clock that tells the seconds of this machine as a float can show.
+        self._least_trace = 2 * math.ulp(REAL.now() / MICROSECONDS) * MICROSECONDS
 
     # -- following real time ---------------------------------------------------------------------
 
@@ -160,14 +167,20 @@ class Schedule:
 
     def is_rounding(self, seconds: float) -> bool:
         """Tell whether somebody waits for what rounding left of a wait; if so, it has passed."""
-        if seconds * MICROSECONDS > ROUNDING or self.rest > ROUNDING:
+        ticks = seconds * MICROSECONDS
+        if ticks > ROUNDING or self.rest > ROUNDING or self.trace > ROUNDING:
             return False
-        self.rest += ROUNDING
+        if ticks > _TRACE:
+            self.rest += ROUNDING
+        else:
+            self.trace += max(ticks, self._least_trace)
         return True
 
     def look_in(self) -> None:
         """Let a trace of time pass, as somebody waited no time at all, and may do so until a moment has passed."""
-        self.rest = max(self.rest, _TRACE)
+        if self._looked_in_at != self.elapsed and self.trace <= ROUNDING:
+            self._looked_in_at = self.elapsed
+            self.trace += self._least_trace
 
     def is_over(self, waiter: Waiter) -> bool:
         """Tell whether somebody's moment has come, whatever brought it."""

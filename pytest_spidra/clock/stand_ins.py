@@ -149,7 +149,7 @@ def _monotonic() -> float:
     if clock is None:
         return REAL.functions.monotonic()
     note_reader(clock, sys._getframe(1))
-    return (clock.monotonic + clock.schedule.rest) / MICROSECONDS
+    return (clock.monotonic + clock.schedule.rest + clock.schedule.trace) / MICROSECONDS
 
 
 def _monotonic_ns() -> int:

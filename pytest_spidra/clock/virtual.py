@@ -53,7 +53,7 @@ from pytest_spidra.clock.pools import (
 from pytest_spidra.clock.schedule import Schedule
 from pytest_spidra.clock.stand_ins import INSTALLED, STAND_INS, reads_clock
 from pytest_spidra.clock.thread_waits import ThreadWaits, make_condition_wait, make_join, make_simple_queue
-from pytest_spidra.clock.units import MICROSECONDS, ticks_to_advance
+from pytest_spidra.clock.units import MICROSECONDS, exact_from, ticks_to_advance
 from pytest_spidra.clock.waiting import Waiter
 
 if TYPE_CHECKING:
@@ -257,7 +257,7 @@ class VirtualClock:
         self.membership.begin()
         self._work.begin()
         # Upwards: monotonic time must not step back, not even by part of a microsecond.
-        self._loops.monotonic_base = -(-REAL.functions.monotonic_ns() // 1_000)
+        self._loops.monotonic_base = exact_from(-(-REAL.functions.monotonic_ns() // 1_000))
         self.schedule.stopped = False
         INSTALLED.install(self)
         try:
