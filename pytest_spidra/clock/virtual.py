@@ -66,28 +66,24 @@ class VirtualClock:
 
     While it runs, in the thread that started it and in threads started after it:
 
-    * ``time.sleep``, ``time.time``, ``time.time_ns``, ``time.monotonic`` and ``time.monotonic_ns``
-      are virtual, also where a module did ``from time import sleep``;
-    * so is everything in asyncio that goes by ``loop.time()``: ``asyncio.sleep``, ``timeout``,
-      ``wait_for``, ``call_later``; under pytest-asyncio, in ``asyncio.run``, in a thread with its
-      own loop, in a loop that existed before; and with it anyio on asyncio, and the sleeps of
-      tenacity, stamina, urllib3 and httpx-retries;
+    * ``time.sleep``, ``time.monotonic`` and ``time.monotonic_ns`` are virtual, also where a module did
+      ``from time import sleep``, or took it as a default argument, an attribute or an entry of a dict;
+    * so are dates: ``time.time``, ``time.localtime``, ``datetime.now``, ``date.today`` and their kin;
+    * so is everything in asyncio that goes by ``loop.time()``; under pytest-asyncio, in ``asyncio.run``, in a thread
+      with its own loop, in a loop that existed before; with it anyio, and trio;
+    * so are waits with a timeout on other threads: ``Event``, ``Condition``, ``Semaphore``, ``Barrier``, ``Queue``,
+      ``Future.result``, ``as_completed``, ``Thread.join``;
     * threads that sleep at the same time sleep at the same time: three of three seconds take three;
-    * work in thread pools (``asyncio.to_thread``, ``run_in_executor``, ``ThreadPoolExecutor``) is
-      waited for in real time and costs no virtual time, whereas ``time.sleep`` inside it is
-      virtual; also in pools that existed before;
-    * while an event loop waits with real sockets open, time runs at its real pace;
-    * trio follows through ``trio.run(..., clock=clock.trio_clock())``.
+    * work in executors is waited for in real time and costs no virtual time, whereas ``time.sleep`` inside a thread
+      pool is virtual; while a child process lives, or an event loop waits with real sockets open, time runs at its
+      real pace.
 
-    Not covered: ``time.perf_counter``, ``datetime.now``, ``threading.Event.wait`` and other waits
-    with a timeout on locks, conditions and queues (they wait for real), functions that took
-    ``time.sleep`` as a default argument (so does ``sched``), uvloop, trio without the above, child
-    processes, the proactor loop of Windows (never tried), gevent. A thread blocked in
-    ``lock.acquire()`` looks like one that runs, so others' sleeps then take their real time;
-    ``with lock:`` is recognised.
+    Not covered: ``time.perf_counter``, ``lock.acquire(timeout=...)``, functions kept in tuples or slots, child
+    processes themselves, the proactor loop of Windows (never tried), gevent. A thread blocked in ``lock.acquire()``
+    looks like one that waits for something outside, so others' sleeps then take their real time; ``with lock:`` is
+    recognised. Refused with RuntimeError: loops that cannot be driven (uvloop), looptime, freezegun.
 
     ``time.time()`` continues from what it said at the start, so under time-machine from there.
-    Under freezegun, and in the event loop of looptime, ``start`` raises RuntimeError.
 
     Args:
         paced: Whether a wait lasts as long in real time as in virtual time. Somebody outside works in real

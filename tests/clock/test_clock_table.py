@@ -542,6 +542,7 @@ ROWS = [
 ]
 
 
+@pytest.mark.filterwarnings("ignore:'asyncio.iscoroutinefunction':DeprecationWarning")  # backoff asks for it
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize(
     ("how", "where", "run", "wait"), ROWS, ids=[f"{how}-{where}" for how, where, *_ in ROWS]
