@@ -23,6 +23,9 @@ class Waiter:
     can_look: ClassVar[bool] = True
     """Whether it can be the one that looks whether time may jump, while the others sleep on."""
 
+    can_be_refused: ClassVar[bool] = True
+    """Whether an error may come out of the wait."""
+
     def __init__(self, asked: int | None = None) -> None:
         """Wait for so many microseconds, or without a limit."""
         self.asked = asked

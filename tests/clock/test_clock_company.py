@@ -293,11 +293,11 @@ def test_hypothesis_runs_on_the_clock(subprocess_pytest: pytest.Pytester) -> Non
 
 
 def test_nothing_heavy_is_imported(subprocess_pytest: pytest.Pytester, tmp_path: Path) -> None:
-    """Importing the module imports neither asyncio nor trio nor selectors."""
+    """Importing the module imports neither asyncio nor trio nor selectors nor time-machine."""
     script = tmp_path / "script.py"
     script.write_text(
         "import sys\nbefore = set(sys.modules)\nimport pytest_spidra.clock.virtual\n"
-        "print(sorted({'asyncio', 'trio', 'selectors', 'dis', 'inspect'} & (set(sys.modules) - before)))\n"
+        "print(sorted({'asyncio', 'trio', 'selectors', 'dis', 'inspect', 'time_machine'} & (set(sys.modules) - before)))\n"
     )
     result = subprocess_pytest.runpython(script)
     result.stdout.fnmatch_lines(["[[][]]"])
