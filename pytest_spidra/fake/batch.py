@@ -126,6 +126,10 @@ class BatchState:
         """Whether the batch itself has ended; after a cancel, items may still be running."""
         return self.status in TERMINAL
 
+    def expected_charge(self) -> int:
+        """Return the credits that will be charged for what has not ended yet, as scripted, if nobody interferes."""
+        return 0 if self.ending else sum(_price(item) for item in self.items if not item.terminal)
+
     # -- what moves it ---------------------------------------------------------------------------------
 
     def queue(self, items: list[Item], now: int) -> None:
@@ -257,7 +261,7 @@ class BatchState:
         """End the item's attempt as its outcome says."""
         outcome = item.outcome
         if outcome and outcome.ending == "completed":
-            used = item.held if outcome.credits is None else outcome.credits
+            used = _price(item)
             item.result = default_result(self.options, item.url) if outcome.result is None else outcome.result
             item.credits_used = used
             self._settle(item, used)
@@ -285,6 +289,14 @@ class BatchState:
                 self._settle(item, 0)
                 item.close(ending.unfinished, now)
         self.status, self.finished_at = ending.status, now
+
+
+def _price(item: Item) -> int:
+    """Return the credits that an attempt costs when it ends as its outcome says."""
+    outcome = item.outcome
+    if outcome is None or outcome.ending != "completed":
+        return 0
+    return item.held if outcome.credits is None else outcome.credits
 
 
 def _own_time(item: Item) -> int | None:

@@ -7,6 +7,7 @@ from urllib.parse import urlencode
 
 from pytest_spidra.fake.account import Account
 from pytest_spidra.fake.outcomes import batch_end
+from pytest_spidra.fake.placing import place
 from pytest_spidra.fake.service import ME, Service
 from pytest_spidra.traffic.request import Request
 
@@ -73,7 +74,8 @@ class Client:
 
     def place(self, what=3, status="completed", failing=0, owner=ME, outcomes=None):
         """Put a batch there that was submitted before the test began; return its id."""
-        state = self.service.place(
+        state = place(
+            self.service,
             urls(what) if isinstance(what, int) else what,
             {"output": "json"},
             self.now,

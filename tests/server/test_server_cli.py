@@ -265,7 +265,9 @@ def test_a_missing_script_file_is_one_sentence(tmp_path):
 
 def test_without_h11_it_says_what_to_install():
     """In a process of its own, with a deadline: a command that found it all the same would serve for ever."""
-    code = "import runpy, sys; sys.modules['h11'] = None; runpy.run_module('pytest_spidra', run_name='__main__')"
+    code = (
+        "import runpy, sys; sys.modules['h11'] = None; runpy.run_module('pytest_spidra', run_name='__main__')"
+    )
     command = [sys.executable, "-c", code, "serve", "--port", "0"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)  # noqa: S603 - our own words
     assert (done.returncode, done.stdout) == (2, "")
