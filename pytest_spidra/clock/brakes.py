@@ -58,11 +58,15 @@ class Brakes:
         self.events = 0
         """Counts what happens beside waits: requests, and whoever asks how much time has passed."""
 
-    def refuse_jump(self, ident: int, waiter: Waiter, ticks: int, waiters: dict[int, Waiter]) -> str | None:
-        """Note that a thread's wait is about to end after so many microseconds; return why it is not to, or None."""
+    def refuse_jump(self, waiter: Waiter, ticks: int, waiters: dict[int, Waiter]) -> str | None:
+        """Note that a wait is about to end after so many microseconds; return why it is not to, or None."""
         self._reads, self.read = self._reads or self.read, False
-        same = ident, ticks, self.events, threading.active_count(), len(waiters)
-        if same != self._same or not waiter.is_its_threads_only_wait() or _deadlines(waiters) > 1:
+        same = waiter.ident, ticks, self.events, len(threading._active), len(waiters)  # type: ignore[attr-defined]  # active_count() takes a lock
+        if (
+            same != self._same
+            or not waiter.is_its_threads_only_wait()
+            or (len(waiters) > 1 and _deadlines(waiters) > 1)
+        ):
             self._same, self._times, self._reads = same, 0, False
             return None
         self._times += 1
@@ -72,7 +76,7 @@ class Brakes:
             f"The test has waited {self._times:,} times in a row for {ticks / 1e6:g} s, and nothing else happened: no "
             "request, no other timer, no thread that began or ended.",
             "In production this loop would run for ever.",
-            _places({ident: waiter}),
+            _places({waiter.ident: waiter}),
             "To fix it, end the loop when what it waits for has failed, or give it a deadline. If it does end by a "
             'clock that the test does not drive, mark the test @pytest.mark.spidra(clock="real").',
         )

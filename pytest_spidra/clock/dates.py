@@ -37,6 +37,7 @@ class Dates:
         self._base = 0
         self._trip: Any = None
         self._traveller: Any = None
+        self._stack: list[Any] = []
         self._tell: Any = None
         self._told: Any = None
 
@@ -49,7 +50,8 @@ class Dates:
         else:
             self._base = exact_from(REAL.wall()) if began_at is None else began_at
         self._tell = time_machine.Traveller.time_ns
-        self._told = self._make_time_ns(self._tell, time_machine.traveller_stack)
+        self._stack = time_machine.traveller_stack
+        self._told = self._make_time_ns(self._tell, self._stack)
         time_machine.Traveller.time_ns = self._told  # type: ignore[method-assign]
         self._trip = time_machine.travel(dt.datetime.fromtimestamp(0, dt.UTC), tick=False)
         self._traveller = self._trip.start()
@@ -83,7 +85,7 @@ class Dates:
 
     def _above(self) -> Any:
         """Return the traveller of the test's own trip, or None."""
-        stack = getattr(sys.modules.get("time_machine"), "traveller_stack", None)
+        stack = self._stack
         if self._trip is None or not stack or stack[-1] is self._traveller or self._traveller not in stack:
             return None
         return stack[-1]

@@ -60,7 +60,10 @@ class OpenWork:
         """Return what is done, or about to be begun, where no thread of the test shows it."""
         if self._pools and any(pool.has_work_to_begin() for pool in self._pools.values()):
             return COMPUTES
-        return BLOCKED if self._elsewhere or self._has_living_child() else CAN_JUMP
+        if self._elsewhere:
+            return BLOCKED
+        started = self._commands or "multiprocessing.process" in sys.modules
+        return BLOCKED if started and self._has_living_child() else CAN_JUMP
 
     def _has_living_child(self) -> bool:
         commands = self._commands and any(

@@ -132,8 +132,7 @@ class Schedule:
     # -- jumping ---------------------------------------------------------------------------------
 
     def _jump(self, waiter: Waiter, to: int) -> None:
-        ident = next(ident for ident, other in self.waiters.items() if other is waiter)
-        waiter.refusal = self.brakes.refuse_jump(ident, waiter, to - self.elapsed, self.waiters)
+        waiter.refusal = self.brakes.refuse_jump(waiter, to - self.elapsed, self.waiters)
         if waiter.refusal:
             waiter.wake()
             return
@@ -250,6 +249,7 @@ class Schedule:
         ident = threading.get_ident()
         outer = self.waiters.get(ident)
         self.waiters[ident] = waiter
+        waiter.ident = ident
         real = self.last_activity = REAL.now()
         self.quiet_since = None
         self._flow(real)
@@ -274,7 +274,8 @@ class Schedule:
         self.busy_reads.forget()
         if self._looker == ident:
             self._looker = None
-            self._let_another_look()
+            if self.waiters:
+                self._let_another_look()
 
     def _let_another_look(self) -> None:
         able = [waiter for waiter in self.waiters.values() if waiter.can_look and not self.is_over(waiter)]
