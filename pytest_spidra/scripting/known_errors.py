@@ -5,7 +5,7 @@ A new failure kind is one more function that returns a `Step`.
 
 from __future__ import annotations
 
-from pytest_spidra.scripting.steps import Step, label_of, retry_after_header
+from pytest_spidra.scripting.steps import Step, label_of, retry_after_header, seconds
 from pytest_spidra.traffic import error_replies
 from pytest_spidra.traffic.reply import Reply
 
