@@ -9,7 +9,8 @@ import pytest
 
 from pytest_spidra import completed, failed, http_error, reply_lost, service_busy
 
-pytestmark = pytest.mark.spidra(rules="off")  # what is unsafe is done on purpose here
+# What is unsafe is done on purpose here.
+pytestmark = [pytest.mark.spidra(rules="off"), pytest.mark.usefixtures("plain_ids")]
 
 URLS = ["https://a.example/", "https://b.example/"]
 ID = "00000001-0000-4000-8000-000000000000"

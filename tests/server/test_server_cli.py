@@ -128,7 +128,6 @@ def test_a_script_file_says_what_fails(file):
         "list cancelled (scripted ok(after=600); the service answered 200 2 batches)",
     ]
     assert "> double-submission: " in out
-    assert "> blind-resend: " in out
 
 
 def test_only_the_key_is_good_and_the_credits_run_out():
