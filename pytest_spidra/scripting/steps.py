@@ -262,7 +262,7 @@ def retry_after_header(name: str, value: float | str | datetime | None) -> dict[
         return {"retry-after": format_datetime(value.astimezone(UTC), usegmt=True)}
     if isinstance(value, str):
         try:
-            parsedate_to_datetime(value)
+            _ = value.strip().lstrip("+-").isdecimal() or parsedate_to_datetime(value)
         except ValueError:
             msg = f"{name}(retry_after=…) takes seconds, a datetime or an HTTP date, not {value!r}"
             raise ValueError(msg) from None

@@ -26,7 +26,8 @@ class Client:
     """Asks a service of its own; time passes by `wait` only."""
 
     def __init__(self, **settings):
-        self.service = Service(Account(**settings))
+        # A price that is not 1 tells credits from counts.
+        self.service = Service(Account(**{"price_per_url": 2, **settings}))
         self.now = NOW
 
     @property

@@ -131,7 +131,7 @@ def test_a_script_file_says_what_fails(file):
 
 
 def test_only_the_key_is_good_and_the_credits_run_out():
-    with serving("--key", "spd_mine", "--credits", "3") as served:
+    with serving("--key", "spd_mine", "--credits", "1") as served:
         body = {"urls": ["https://a.example/"]}
         with served.client("spd_other") as client:
             assert client.post("/batch/scrape", json=body).status_code == 401
