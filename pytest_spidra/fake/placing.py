@@ -13,7 +13,8 @@ from pytest_spidra.traffic.statuses import TERMINAL
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from pytest_spidra.fake.batch import BatchState, Item
+    from pytest_spidra.fake.batch import BatchState
+    from pytest_spidra.fake.item import Item
     from pytest_spidra.fake.outcomes import Outcome
     from pytest_spidra.fake.service import Service
     from pytest_spidra.traffic.statuses import BatchStatus

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pytest_spidra.fake.batch import BatchState, Item
+    from pytest_spidra.fake.batch import BatchState
+    from pytest_spidra.fake.item import Item
 
 Fineness = Literal["seconds", "milliseconds"]
 

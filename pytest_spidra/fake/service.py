@@ -13,7 +13,8 @@ from urllib.parse import urlsplit
 
 from pytest_spidra.fake import serializers, validation
 from pytest_spidra.fake.account import Account, CreditAccounting, Ledger, Quota
-from pytest_spidra.fake.batch import BatchState, Item
+from pytest_spidra.fake.batch import BatchState
+from pytest_spidra.fake.item import Item
 from pytest_spidra.fake.outcome_scripts import ScriptedOutcomes, UnusedOutcomes
 from pytest_spidra.fake.outcomes import BatchEnd, Outcome, completed, failed
 from pytest_spidra.traffic import error_replies

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from pytest_spidra.clients import httpx as httpx_client
 from pytest_spidra.clients import network_guard
+from pytest_spidra.clock.virtual import VirtualClock
 from pytest_spidra.traffic import describe, timeline
 from pytest_spidra.traffic.address import REAL_HOST
 from pytest_spidra.traffic.suggestions import did_you_mean
@@ -62,6 +63,8 @@ class Session:
         hosts = {REAL_HOST} if host in LOCAL else {REAL_HOST, host}
         clock, interceptor = self.wiring.clock, self.wiring.interceptor
         with ExitStack() as stack:
+            if isinstance(clock, VirtualClock):
+                clock.on_endless = interceptor.fail
             clock.start()
             stack.callback(clock.stop)
             self.wiring.log.began_at = clock.now

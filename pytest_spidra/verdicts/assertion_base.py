@@ -19,7 +19,11 @@ if TYPE_CHECKING:
 class AssertionBase:
     """Reads the exchange log, and nothing else."""
 
-    exchanges: ExchangeLog
+    if TYPE_CHECKING:  # the class that has the assertions has the log
+
+        @property
+        def exchanges(self) -> ExchangeLog:
+            """The log."""
 
     def _calls(self, endpoint: str) -> tuple[Call, ...]:
         __tracebackhide__ = True

@@ -65,10 +65,12 @@ def old(request, suite, record, cassettes):
     return unchanged
 
 
+TWICE = "        submit(client, ['https://a.example/'] * 2)\n"
+
 FAILING = {
     "the test fails": ("        assert False\n", (), "assert False"),
-    "a rule fails it": ("", ("--spidra-rules=error",), "busy-polling:"),
-    "a rule's warning is an error": ("", ("--spidra-rules=warn", "-W", "error"), "busy-polling:"),
+    "a rule fails it": (TWICE, ("--spidra-rules=error",), "duplicate-urls:"),
+    "a rule's warning is an error": (TWICE, ("--spidra-rules=warn", "-W", "error"), "duplicate-urls:"),
     "a scripted step is left": (
         "        spidra_api.batch.retry.script(503)\n",
         (),
