@@ -31,8 +31,15 @@ from pytest_spidra.secrets.encodings import (
     plain_text,
     undecoded,
 )
-from pytest_spidra.secrets.tokens import HINTS, KEY_PARAMETERS, token_matches
-from pytest_spidra.traffic.redaction import KEY_HEADERS, REDACTED, SECRET_FIELDS, SECRET_HEADERS, SHORTEST_KEY
+from pytest_spidra.secrets.tokens import token_matches
+from pytest_spidra.traffic.redaction import REDACTED, SHORTEST_KEY
+from pytest_spidra.traffic.secret_patterns import (
+    HINTS,
+    KEY_HEADERS,
+    KEY_PARAMETERS,
+    SECRET_FIELDS,
+    SECRET_HEADERS,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence

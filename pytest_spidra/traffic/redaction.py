@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
+
+from pytest_spidra.traffic.secret_patterns import KEY_HEADERS, SECRET_FIELDS, SECRET_HEADERS, SECRET_PATTERNS
 
 if TYPE_CHECKING:
     from pytest_spidra.traffic.reply import Reply
@@ -13,12 +16,7 @@ if TYPE_CHECKING:
 
 REDACTED = "[redacted]"
 
-KEY_HEADERS = frozenset({"authorization", "x-api-key"})
-SECRET_HEADERS = frozenset({"cookie", "proxy-authorization"})
-SECRET_FIELDS = frozenset({"cookies"})
-
 SHORTEST_KEY = 8
-_KEY = re.compile(r"\bspd_[A-Za-z0-9_-]+")
 _KEY_PARAMETER = re.compile(r"(?i)([?&](?:x-)?(?:api[_-]?)?(?:key|token)=)(?!\[redacted)[^&]+")
 
 
@@ -78,4 +76,15 @@ def without_keys(text: str, keys: list[str]) -> str:
     for key in keys:
         if len(key) >= SHORTEST_KEY:
             text = text.replace(key, REDACTED)
-    return _KEY.sub(REDACTED, text)
+    lower = text.lower()
+    for row in SECRET_PATTERNS:
+        if any(hint in lower for hint in row.hints):
+            text = row.pattern.sub(partial(_without, row.group), text)
+    return text
+
+
+def _without(group: int, match: re.Match[str]) -> str:
+    """Return what a pattern matched with its secret replaced."""
+    start, end = match.span(group)
+    whole, offset = match[0], match.start()
+    return whole[: start - offset] + REDACTED + whole[end - offset :]
