@@ -34,7 +34,7 @@ class SecretPattern:
 
 SECRET_PATTERNS = (
     SecretPattern(
-        "a Spidra key", re.compile(r"\bspd_[A-Za-z0-9_-]{8,}"), 0, ("spd_",), ("spd_", "4f9a81c2d7e6")
+        "a Spidra key", re.compile(r"spd_[A-Za-z0-9_-]{8,}"), 0, ("spd_",), ("spd_", "4f9a81c2d7e6")
     ),
     # "The bearer certificate" is prose: a token has a digit, or is longer than words are.
     SecretPattern(
