@@ -10,7 +10,6 @@ import threading
 import time
 
 import anyio
-import httpx
 import pytest
 import trio
 from real_waits import real_time_below
