@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_spidra import settings
+from pytest_spidra import options, settings
 from pytest_spidra.settings import BEGAN, END_OF_TEST
 
 if TYPE_CHECKING:
@@ -91,12 +91,12 @@ def spidra_batch_factory(request: pytest.FixtureRequest) -> Callable[..., Batch]
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Declare options and ini options."""
-    settings.add_options(parser)
+    options.add_options(parser)
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Declare the marker, check the settings, and note when the run began: what is recorded in it is younger."""
-    config.addinivalue_line("markers", settings.MARKER)
+    config.addinivalue_line("markers", options.MARKER)
     config.stash[BEGAN] = time.time()
     settings.check_ini(config)
 

@@ -24,18 +24,6 @@ BEGAN = pytest.StashKey[float]()
 END_OF_TEST = pytest.StashKey[Any]()
 """The `EndOfTest` of a test that uses the plugin; kept in the stash of its item, and of `pytest.Config` while it lasts."""
 
-MARKER = (
-    'spidra(*, modes=("mock", "replay"), cassette=None, allow_unused_steps=False, clock="virtual", rules="warn", '
-    "allow=(), request_limit=1000): settings of pytest-spidra for this test. "
-    "modes: what answers a test with spidra_api, one test for each. "
-    "cassette: the name of its cassette, in place of one made of the test's name. "
-    "allow_unused_steps: do not fail the test when a scripted step was never reached. "
-    'clock: "virtual" (waits are exact and cost no time) or "real". '
-    'rules: what an accusation of the rules does, "warn", "error" or "off", or a list of the rules that judge. '
-    "allow: names of rules that do not judge this test. "
-    "request_limit: most requests without progress."
-)
-
 
 class RuleWarning(pytest.PytestWarning):
     """A rule accuses the client of something unsafe, expensive or impolite."""
@@ -61,6 +49,8 @@ class Settings:
         rule_names: Which rules judge; None: all.
 
         fixture: What the test asked for: ``"spidra_mock"``, ``"spidra_api"`` or ``"spidra_server"``.
+
+        test: The test's node id.
     """
 
     base_url: str = BASE_URL
@@ -70,64 +60,12 @@ class Settings:
     rules: Level = "warn"
     rule_names: frozenset[str] | None = None
     fixture: str = "spidra_mock"
+    test: str = ""
 
     @property
     def virtual(self) -> bool:
         """Whether the test's clock is the virtual one."""
         return self.clock == "virtual"
-
-
-def add_options(parser: pytest.Parser) -> None:
-    """Declare options and ini options."""
-    group = parser.getgroup("spidra", "pytest-spidra")
-    group.addoption(
-        "--spidra-rules",
-        dest="spidra_rules",
-        metavar="{warn,error,off,RULE,…}",
-        default=None,
-        help="What an accusation of the rules does: warn (default), error (the test fails) or off; "
-        "or the names of the rules that judge, with commas.",
-    )
-    group.addoption(
-        "--spidra-record",
-        dest="spidra_record",
-        choices=("none", "once", "all"),
-        default="none",
-        help="Whether tests with spidra_api are sent to the real API and recorded, with the key in SPIDRA_API_KEY "
-        "and for credits: none (default: they are replayed), once (those without a cassette), all (all anew).",
-    )
-    parser.addini(
-        "spidra_base_url",
-        "URL below which requests are answered, and to which they are sent while recording (pytest-spidra).",
-        default=BASE_URL,
-    )
-    parser.addini(
-        "spidra_modes",
-        "What answers tests with spidra_api: mock, replay, or both (pytest-spidra).",
-        type="args",
-        default=list(MODES),
-    )
-    parser.addini(
-        "spidra_cassette_dir",
-        "Folder of the cassettes, from the root of the test run (pytest-spidra).",
-        default="cassettes",
-    )
-    typed = pytest.version_tuple >= (8, 4)
-    limit: dict[str, Any] = (
-        {"type": "int", "default": REQUEST_LIMIT} if typed else {"default": str(REQUEST_LIMIT)}
-    )
-    parser.addini(
-        "spidra_request_limit",
-        "Most requests to Spidra without progress in one test; one more fails it (pytest-spidra).",
-        **limit,
-    )
-    parser.addini(
-        "spidra_clock",
-        'The clock of tests with spidra_mock: "virtual" (waits are exact and cost no time) or "real" '
-        "(pytest-spidra).",
-        default="virtual",
-    )
-    parser.addini("spidra_rules", "As --spidra-rules (pytest-spidra).", default="warn")
 
 
 def check_ini(config: pytest.Config) -> None:
@@ -226,6 +164,7 @@ def settings_of(node: pytest.Item | pytest.Collector, fixture: str) -> Settings:
         rules=level,
         rule_names=names,
         fixture=fixture,
+        test=node.nodeid,
     )
 
 
@@ -292,7 +231,7 @@ def _rules(*sources: tuple[str, Any]) -> tuple[Level, frozenset[str] | None]:
         if not isinstance(several, list | tuple | set | frozenset):
             several = [repr(several)]
         words = [str(word).strip() for word in several]
-        if words == ["warn"] or words == ["error"]:
+        if words in (["warn"], ["error"]):
             level = "warn" if words == ["warn"] else "error"
         elif words == ["off"]:
             level = "off" if names is None else "warn"

@@ -8,6 +8,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import httpx
 import pytest
 
+from pytest_spidra.fake.service import Service
+
 pytest_plugins = ["pytester"]
 
 
@@ -15,6 +17,12 @@ pytest_plugins = ["pytester"]
 def xdist():
     """Skip a test of xdist's workers where there are none."""
     pytest.importorskip("xdist")
+
+
+@pytest.fixture
+def plain_ids(monkeypatch):
+    """Give batches the same ids in every test, for messages that are compared as a whole."""
+    monkeypatch.setattr("pytest_spidra.sessions.wiring.Service", lambda seed: Service())
 
 
 @pytest.fixture

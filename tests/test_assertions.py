@@ -9,7 +9,11 @@ import pytest
 
 from pytest_spidra import completed, failed, http_error, reply_lost, service_busy
 
-pytestmark = pytest.mark.spidra(rules="off")  # what is unsafe is done on purpose here
+# What is unsafe is done on purpose here.
+pytestmark = [
+    pytest.mark.spidra(rules="off", allow_unused_steps=True),
+    pytest.mark.usefixtures("plain_ids"),
+]
 
 URLS = ["https://a.example/", "https://b.example/"]
 ID = "00000001-0000-4000-8000-000000000000"
@@ -97,14 +101,15 @@ HOLDS = {
     "assert_respected_retry_after, cap": (("busy", "submit", 5, "submit"), (), {"cap": 5}),
     "assert_only_transient_retried": (("refuse", "submit", 1, "submit"), (), {}),
     "assert_submitted_once": (("refuse", "submit", 1, "submit"), (), {}),
-    "assert_submitted_once, of two": (("submit", "submit_one"), (URLS[::-1],), {}),
+    "assert_submitted_once, of one": (("submit", "submit_one"), (URLS[1:],), {}),
+    "assert_within": (("submit", "get", 3, "get"), (), {"seconds": 3, "requests": 3, "credits": 2}),
     "assert_batch_retried": (("fail_one", "submit", "get", 3, "get", "retry"), (ID,), {}),
     "assert_batch_not_retried": (("submit", "get"), (ID,), {}),
     "assert_only_failed_items_retried": (("fail_one", "submit", "get", 3, "get", "retry"), (ID,), {}),
     "assert_polled_until_done": (("submit", "get", 3, "get"), (ID,), {}),
     "assert_poll_interval": (("slow", "submit", "get", 3, "get"), (ID, 2, 5), {}),
     "assert_poll_interval, at least": (("slow", "submit", "get", 60, "get"), (ID, 2), {}),
-    "assert_credits": (("submit", "get", 3, "get"), (), {"reserved": 4, "charged": 4, "refunded": 0}),
+    "assert_credits": (("submit", "get", 3, "get"), (), {"reserved": 2, "charged": 2, "refunded": 0}),
     "assert_rules": (("submit", "get", 3, "get", "get"), (), {}),
 }
 
@@ -273,15 +278,16 @@ FAILS = {
         (
             "submit 2 URLs was sent again after 422 (#1).\n"
             "\n"
-            "The answer to the same request will be the same: the loop wastes its\n"
-            "rounds, or never ends.\n"
+            "Nothing in between gave reason to hope for another answer: such requests\n"
+            "use up the quota, and a loop of them may never end.\n"
             "\n"
             f"{HEADING}"
             ">      #1     0.00               submit 2 URLs   422\n"
             "          scripted http_error(422); the service never saw it\n"
             ">      #2     1.00   +1.00 own   submit 2 URLs   202 queued\n"
             "\n"
-            "To fix it, retry 429, 502, 503 and 504 only and report everything else."
+            "To fix it, retry 429, 502 and 503, and looks after 504, and report\n"
+            "everything else."
         ),
     ),
     "assert_submitted_once": (
@@ -289,7 +295,8 @@ FAILS = {
         (),
         {},
         (
-            "The service was to accept a batch once, and accepted 2.\n"
+            "The service was to accept each URL once, and accepted https://a.example/\n"
+            "2 times, and 1 more.\n"
             "\n"
             "Every accepted submit is scraped and billed, also one whose reply the\n"
             "client never saw.\n"
@@ -309,7 +316,8 @@ FAILS = {
         (URLS,),
         {},
         (
-            "The service was to accept a batch of these 2 URLs once, and accepted 0.\n"
+            "The service was to accept each URL once, and accepted https://b.example/\n"
+            "0 times.\n"
             "\n"
             "Every accepted submit is scraped and billed, also one whose reply the\n"
             "client never saw.\n"
@@ -496,9 +504,9 @@ FAILS = {
     "assert_credits": (
         ("submit",),
         (),
-        {"reserved": 2, "charged": 0},
+        {"reserved": 1, "charged": 0},
         (
-            "The credits were to be 2 reserved, 0 charged, and are 4 reserved, 0\n"
+            "The credits were to be 1 reserved, 0 charged, and are 2 reserved, 2\n"
             "charged.\n"
             "\n"
             "Credits are money: each accepted submit and retry reserves them, each\n"
@@ -507,8 +515,27 @@ FAILS = {
             f"{HEADING}"
             ">      #1     0.00               submit 2 URLs   202 queued\n"
             "\n"
-            "To fix it, look at the marked requests; a URL costs 2 credits unless its\n"
+            "To fix it, look at the marked requests; a URL costs 1 credit unless its\n"
             "outcome says completed(credits=…)."
+        ),
+    ),
+    "assert_within": (
+        ("submit", "get", 3, "get"),
+        (),
+        {"seconds": 2, "requests": 2, "credits": 1},
+        (
+            "The test was to stay within its budget, and took 3 s of 2, 3 requests of\n"
+            "2, 2 credits of 1.\n"
+            "\n"
+            "What a run costs in time, quota and credits grows unnoticed, a retry at\n"
+            "a time.\n"
+            "\n"
+            f"{HEADING}"
+            f"{LINE['submitted']}"
+            "       #2     0.00               get 00000001    200 running 0/2\n"
+            "       #3     3.00   +3.00 own   get 00000001    200 completed 2/2\n"
+            "\n"
+            "To fix it, look where it went; to allow it, raise the number here."
         ),
     ),
     "assert_rules": (
@@ -583,10 +610,65 @@ def test_a_batch_of_the_factory_does_as_well_as_an_id(spidra_batch_factory, spid
     spidra_mock.assert_only_failed_items_retried(batch)
 
 
-@pytest.mark.parametrize("name", ["assert_attempts", "assert_gave_up", "assert_backed_off"])
-def test_an_endpoint_that_does_not_exist_is_refused(spidra_mock, name):
+@pytest.mark.parametrize(
+    ("name", "second"), [("assert_attempts", 1), ("assert_gave_up", 1), ("assert_backed_off", [1])]
+)
+def test_an_endpoint_that_does_not_exist_is_refused(spidra_mock, name, second):
     with pytest.raises(ValueError, match=r"'batch.sumbit' is no endpoint. Did you mean 'batch.submit'"):
-        getattr(spidra_mock, name)("batch.sumbit", 1)
+        getattr(spidra_mock, name)("batch.sumbit", second)
+
+
+@pytest.mark.parametrize(
+    "claim",
+    [
+        lambda mock: mock.assert_attempts("batch.submit", "2"),
+        lambda mock: mock.assert_submitted_once("https://a.example/"),
+        lambda mock: mock.assert_backed_off("batch.submit", 1.0),
+        lambda mock: mock.assert_backed_off("batch.submit", ["1"]),
+        lambda mock: mock.assert_respected_retry_after("30"),
+        lambda mock: mock.assert_within(seconds="3"),
+    ],
+)
+def test_an_argument_of_another_type_is_a_type_error(spidra_mock, submit, claim):
+    submit()
+    with pytest.raises(TypeError):
+        claim(spidra_mock)
+
+
+@pytest.mark.parametrize(
+    "name", ["assert_batch_retried", "assert_batch_not_retried", "assert_polled_until_done"]
+)
+def test_a_batch_that_this_test_never_had_is_an_error(spidra_mock, submit, name):
+    submit()
+    with pytest.raises(ValueError, match="this test never had a batch 'nonsense'"):
+        getattr(spidra_mock, name)("nonsense")
+
+
+@pytest.mark.parametrize(
+    ("assign", "told"),
+    [
+        (lambda mock: setattr(mock.batch.submit, "always", 503), r"submit\.always is called, not assigned"),
+        (lambda mock: setattr(mock.batch, "outcomes", {}), r"batch\.outcomes is called, not assigned"),
+        (lambda mock: setattr(mock, "rules", "off"), r"no attribute 'rules' to set.*rules=\"off\""),
+        (lambda mock: setattr(mock, "api_key", "mine"), r"api_key cannot be set"),
+        (
+            lambda mock: setattr(mock.batch, "submitt", 1),
+            r"no attribute 'submitt' to set. Did you mean 'submit'",
+        ),
+    ],
+)
+def test_an_assignment_is_an_error_that_names_the_call(spidra_mock, assign, told):
+    with pytest.raises(AttributeError, match=told):
+        assign(spidra_mock)
+
+
+def test_a_call_that_needed_fewer_retries_matches_the_beginning(doing, spidra_mock):
+    doing("refuse", "submit", 1, "submit")
+    spidra_mock.assert_backed_off("batch.submit", [1, 2, 4])
+    spidra_mock.assert_backed_off("batch.submit", [(0.5, 1.5), (1, 3)])
+    spidra_mock.assert_backed_off("batch.submit", [1.2, 2], jitter=[0.3, 0])
+    with pytest.raises(AssertionError, match=r"was to wait \[2\] s"):
+        spidra_mock.assert_backed_off("batch.submit", [2])
 
 
 def test_credits_without_a_claim_are_refused(spidra_mock):

@@ -56,7 +56,7 @@ def test_a_finished_batch_has_results_credits_and_times(spidra_batch_factory, lo
     body = look(spidra_batch_factory([A], prompt="title"))
     (item,) = body["items"]
     assert item["result"] == {"url": A, "title": f"Scraped {A}"}
-    assert (item["creditsUsed"], item["error"], item["status"]) == (2, None, "completed")
+    assert (item["creditsUsed"], item["error"], item["status"]) == (1, None, "completed")
     assert body["createdAt"] < item["startedAt"] < item["finishedAt"] <= body["finishedAt"]
 
 
@@ -224,19 +224,26 @@ def test_a_finished_batch_stands_neither_in_the_log_nor_in_the_ledger(
 
 def test_an_unfinished_batch_holds_credits(spidra_mock, spidra_batch_factory, look):
     batch = spidra_batch_factory({A: completed(), B: failed()}, status="running")
-    assert spidra_mock.credits.reserved == 4
+    assert (spidra_mock.credits.reserved, spidra_mock.credits.charged) == (2, 1)
     look(batch)
     look(batch)
-    assert (spidra_mock.credits.charged, spidra_mock.credits.refunded) == (2, 2)
+    assert (spidra_mock.credits.charged, spidra_mock.credits.refunded) == (1, 1)
 
 
 def test_a_retry_of_the_factorys_batch_stands_in_the_ledger(spidra_mock, spidra_batch_factory, client, look):
     batch = spidra_batch_factory(5, failed=2)
     client.post(f"/batch/scrape/{batch.id}/retry")
-    assert (spidra_mock.credits.reserved, spidra_mock.credits.charged) == (4, 0)
+    assert (spidra_mock.credits.reserved, spidra_mock.credits.charged) == (2, 2)
     look(batch)
     look(batch)
-    assert (spidra_mock.credits.reserved, spidra_mock.credits.charged) == (4, 4)
+    assert (spidra_mock.credits.reserved, spidra_mock.credits.charged) == (2, 2)
+
+
+def test_the_bill_counts_a_batch_that_nobody_looks_at(spidra_mock, submit):
+    """What is accepted is scraped and charged, whether or not anybody looks; what fails or hangs is not."""
+    spidra_mock.batch.outcomes({A: failed(), B: stuck()})
+    submit(A, B, "https://c.example/", "https://d.example/")
+    assert (spidra_mock.credits.reserved, spidra_mock.credits.charged) == (4, 2)
 
 
 def test_batches_stand_in_the_order_of_creation(spidra_mock, spidra_batch_factory, submit):

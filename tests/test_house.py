@@ -17,7 +17,7 @@ FLOORS = {
     1: "traffic clock",
     2: "fake scripting verdicts verdicts.rules clients server secrets",
     3: "fixtures interception cassettes settings",
-    4: "__init__ sessions",
+    4: "__init__ options sessions",
     5: "plugin cli",
     6: "__main__",
 }
@@ -147,7 +147,7 @@ def test_an_import_is_judged_by_its_floors(tmp_path, path, source, offence):
     assert offences(tmp_path) == ([offence] if offence else [])
 
 
-FILES = {"settings", "__init__", "plugin", "__main__"}
+FILES = {"settings", "options", "__init__", "plugin", "__main__"}
 
 
 def test_a_circle_inside_a_room_is_an_offence(tmp_path):

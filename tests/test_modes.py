@@ -196,7 +196,7 @@ def test_a_scripted_step_that_was_not_reached_fails_a_served_test_too(run_tests)
     result.stdout.fnmatch_lines(
         [
             "    batch.submit: http_error(503) (step 1 of 1)",
-            "    batch.outcomes: no batch had the URL https://a.example/",
+            "    batch.outcomes: no batch had the URL https://a.example/*",
         ]
     )
 

@@ -208,9 +208,9 @@ def test_a_bare_status_that_is_no_error_is_refused(spidra_mock, status, how):
         getattr(spidra_mock.batch.get, how)(status)
 
 
-def test_an_empty_script_is_refused(spidra_mock):
-    with pytest.raises(ValueError, match=r"^batch\.get\.script\(…\) takes at least one step$"):
-        spidra_mock.batch.get.script()
+def test_an_empty_script_says_nothing(spidra_mock, submit):
+    spidra_mock.batch.submit.script()
+    assert submit().status_code == 202
 
 
 @pytest.mark.parametrize(

@@ -47,6 +47,13 @@ URLS = ["https://a.example/", "https://b.example/", "https://c.example/"]
 WAYS = {"async": AsyncSpidra, "sync": Spidra, "sync in a running loop": Spidra}
 
 
+@pytest.fixture(autouse=True)
+def price(request):
+    """A price that is not 1 tells credits from counts."""
+    if "spidra_mock" in request.fixturenames:
+        request.getfixturevalue("spidra_mock").account.price_per_url = 2
+
+
 class Asking:
     """An SDK client whose methods are all awaited, so that one flow drives both kinds."""
 

@@ -21,7 +21,10 @@ from pytest_spidra import (
 )
 from pytest_spidra.traffic import timeline as timelines
 
-pytestmark = pytest.mark.spidra(rules="off", allow_unused_steps=True)
+pytestmark = [
+    pytest.mark.spidra(rules="off", allow_unused_steps=True),
+    pytest.mark.usefixtures("plain_ids"),
+]
 
 URLS = ["https://a.example/", "https://b.example/"]
 ID = "00000001-0000-4000-8000-000000000000"

@@ -9,13 +9,11 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict, deque
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl
 
-from pytest_spidra.cassettes.conversion import from_dict, to_dict
-from pytest_spidra.cassettes.secret_values import Values, has_placeholders, learned, parts, restored, unified
-from pytest_spidra.secrets import json_text
+from pytest_spidra.cassettes.match_keys import SUBMITS, all_agree, match_key
+from pytest_spidra.cassettes.secret_values import Values, learned, parts, restored, unified
 from pytest_spidra.traffic import describe, endpoints
 from pytest_spidra.traffic.pending import UnanswerableError
 from pytest_spidra.traffic.redaction import Redaction, without_keys_in_url
@@ -25,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pytest_spidra.cassettes.format import Format
+    from pytest_spidra.cassettes.match_keys import MatchKey
     from pytest_spidra.cassettes.recording import Recording
     from pytest_spidra.traffic.reply import Reply
     from pytest_spidra.traffic.request import Request
@@ -32,32 +31,6 @@ if TYPE_CHECKING:
 MOST = 12  # lines of what was recorded, around the place where it went wrong
 
 WHY = "A replay gives the recorded answers and nothing else: what the API would have answered here, nobody knows."
-
-
-@dataclass(frozen=True)
-class MatchKey:
-    """A request as it is compared.
-
-    Args:
-        queue: The requests that come one after the other with it.
-
-        identity: What it is among these.
-
-        stored: It, as vcrpy has it.
-
-        request: It.
-
-        open: Whether secrets were taken out of it, so that others are the same as it.
-
-        is_submit: Whether it submits a batch.
-    """
-
-    queue: str
-    identity: str
-    stored: Any
-    request: Request
-    open: bool
-    is_submit: bool
 
 
 class Player:
@@ -91,7 +64,7 @@ class Player:
         self._base_url = base_url
         self._again = again
         self._paced = paced
-        self._recorded = [self._compared(one.stored, one.request) for one in recording.interactions]
+        self._recorded = [self._key(one.stored, one.request) for one in recording.interactions]
         self._played = [False] * len(self._recorded)
         self._queues: dict[str, deque[int]] = defaultdict(deque)
         for place, one in enumerate(self._recorded):
@@ -115,7 +88,7 @@ class Player:
         Raises:
             UnanswerableError: None was recorded for this request in this place.
         """
-        asked = self._compared(*self._reading.asked(request, self._base_url))
+        asked = self._key(*self._reading.asked(request, self._base_url))
         place = self._find(asked)
         if place is None:
             self.failed = True
@@ -190,7 +163,7 @@ class Player:
                 break
             latest = min(latest, one.times.known)
         if asked.is_submit:  # any that was not played yet
-            yield from list(self._queues.get(_SUBMITS, ()))
+            yield from list(self._queues.get(SUBMITS, ()))
 
     def _same(self, asked: MatchKey, place: int) -> bool:
         recorded = self._recorded[place]
@@ -198,33 +171,20 @@ class Player:
             return False
         if not asked.is_submit and asked.queue != recorded.queue:
             return False
-        if self._reading.matchers is None and not recorded.open:
+        if self._reading.matchers is None and not recorded.has_secrets:
             return asked.identity == recorded.identity
         values = unified(parts(recorded.request), parts(asked.request), self._values)
         if self._reading.matchers is not None:
             values = self._values if values is None else values
-            stored = _comparable(recorded.stored, values)
-            if not all(
-                _agrees(matcher, _comparable(asked.stored, {}), stored) for matcher in self._reading.matchers
-            ):
+            if not all_agree(self._reading.matchers, asked, recorded, values):
                 return False
         if values is None:
             return False
         self._values = values
         return True
 
-    def _compared(self, stored: Any, request: Request) -> MatchKey:
-        found = endpoints.match(request.method, request.path)
-        name, batch_id = found[0].name if found else "", found[1] if found else None
-        query = json.dumps(sorted(parse_qsl(request.query, keep_blank_values=True)))
-        identity = f"{request.method} {request.path.rstrip('/')} {query} {canonical(request)}"
-        taken_out = has_placeholders(request)
-        submit = name == "batch.submit"
-        if submit:
-            queue = _SUBMITS if taken_out or self._reading.matchers is not None else identity
-        else:
-            queue = batch_id or f"{name} {query}"
-        return MatchKey(queue, identity, stored, request, taken_out, submit)
+    def _key(self, stored: Any, request: Request) -> MatchKey:
+        return match_key(stored, request, matchers=self._reading.matchers is not None)
 
     # -- telling ---------------------------------------------------------------------------------------
 
@@ -304,41 +264,9 @@ class Player:
         )
 
 
-_SUBMITS = "submits"
-
-
 def list_front(queue: deque[int] | None, most: int = 64) -> list[int]:
     """Return the first places of a queue: more than that many are not under way at once about one batch."""
     return [] if queue is None else [queue[place] for place in range(min(most, len(queue)))]
-
-
-def canonical(request: Request) -> str:
-    """Return a body in a form in which two that mean the same are the same."""
-    if not request.content:
-        return ""
-    value = request.json
-    return request.content.hex() if value is None else json.dumps(value, sort_keys=True)
-
-
-def _agrees(matcher: Any, asked: Any, recorded: Any) -> bool:
-    """Ask a matcher of vcrpy's: they say no with False or with an AssertionError."""
-    try:
-        return matcher(asked, recorded) is not False
-    except AssertionError:
-        return False
-
-
-def _comparable(stored: Any, values: Values) -> Any:
-    """Return a request of vcrpy in a form in which two that say the same are the same to its matchers."""
-    told = to_dict(stored)
-    body = stored.body_bytes if hasattr(stored, "body_bytes") else stored.body
-    text = (body or b"").decode("utf-8", "surrogateescape")
-    told["body"] = json_text.readable(restored(text, values, in_json=True)).encode("utf-8", "surrogateescape")
-    told["uri"] = restored(told["uri"], values)
-    told["headers"] = {
-        name: [restored(one, values) for one in several] for name, several in told["headers"].items()
-    }
-    return from_dict(told)
 
 
 def _size(request: Request) -> str:

@@ -245,7 +245,7 @@ def _alone_in(folder: Path) -> Iterator[None]:
     number = None
     # Windows, or a file system without locks; what is wrong with the folder is told later.
     with suppress(ImportError, OSError):
-        import fcntl  # noqa: PLC0415 - Windows has none, and the ImportError is caught here
+        import fcntl
 
         folder.mkdir(parents=True, exist_ok=True)
         number = os.open(folder, os.O_RDONLY)

@@ -94,7 +94,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _server(arguments: argparse.Namespace) -> Server:
     try:
-        from pytest_spidra.sessions.server import Server  # noqa: PLC0415 - a missing h11 is told as a sentence below
+        from pytest_spidra.sessions.server import Server
     except ModuleNotFoundError as error:
         if error.name != "h11":
             raise

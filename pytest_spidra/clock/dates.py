@@ -13,6 +13,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from pytest_spidra.clock.functions import REAL
+from pytest_spidra.clock.units import exact_from
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,26 +28,30 @@ class Dates:
     Args:
         schedule: The test's time.
 
-        goes_by_it: Tells whether the code in a frame goes by the clock just now.
+        reads_it: Tells whether the code in a frame goes by the clock just now, and notes that it does.
     """
 
-    def __init__(self, schedule: Schedule, goes_by_it: Callable[[FrameType], bool]) -> None:
+    def __init__(self, schedule: Schedule, reads_it: Callable[[FrameType], bool]) -> None:
         self._schedule = schedule
-        self._goes_by_it = goes_by_it
+        self._reads_it = reads_it
         self._base = 0
         self._trip: Any = None
         self._traveller: Any = None
+        self._stack: list[Any] = []
         self._tell: Any = None
         self._told: Any = None
 
     def start(self, began_at: int | None) -> None:
         """Begin at this moment, in microseconds since the Unix epoch; None: now, or where a trip has led to."""
-        import time_machine  # noqa: PLC0415 - only when a clock starts
+        import time_machine
 
-        now = REAL.wall()
-        self._base = now if began_at is None or time_machine.traveller_stack else began_at
+        if time_machine.traveller_stack:  # who travels in time has said where to
+            self._base = REAL.wall()
+        else:
+            self._base = exact_from(REAL.wall()) if began_at is None else began_at
         self._tell = time_machine.Traveller.time_ns
-        self._told = self._make_time_ns(self._tell, time_machine.traveller_stack)
+        self._stack = time_machine.traveller_stack
+        self._told = self._make_time_ns(self._tell, self._stack)
         time_machine.Traveller.time_ns = self._told  # type: ignore[method-assign]
         self._trip = time_machine.travel(dt.datetime.fromtimestamp(0, dt.UTC), tick=False)
         self._traveller = self._trip.start()
@@ -56,7 +61,7 @@ class Dates:
         """Leave time as it was."""
         if self._trip is None:
             return
-        import time_machine  # noqa: PLC0415 - loaded by now
+        import time_machine
 
         trip, self._trip = self._trip, None
         self._schedule.moved = None
@@ -80,7 +85,7 @@ class Dates:
 
     def _above(self) -> Any:
         """Return the traveller of the test's own trip, or None."""
-        stack = getattr(sys.modules.get("time_machine"), "traveller_stack", None)
+        stack = self._stack
         if self._trip is None or not stack or stack[-1] is self._traveller or self._traveller not in stack:
             return None
         return stack[-1]
@@ -92,8 +97,7 @@ class Dates:
 
     def _make_time_ns(self, real_time_ns: Any, stack: list[Any]) -> Any:
         def time_ns(traveller: Any) -> int:
-            if self._trip is not None and self._goes_by_it(sys._getframe(1)):
-                self._schedule.watch()
+            if self._trip is not None and self._reads_it(sys._getframe(1)):
                 return self.now * 1_000 + round(self._schedule.rest * 1_000)
             while traveller is self._traveller and traveller in stack:
                 below = stack.index(traveller) - 1
@@ -107,6 +111,6 @@ class Dates:
 
 
 def _real_time_ns() -> int:
-    import time_machine  # noqa: PLC0415 - loaded by now
+    import time_machine
 
     return time_machine.escape_hatch.time.time_ns()

@@ -166,19 +166,24 @@ class Loops:
         with schedule.lock:
             outer = schedule.enter(waiter)
         try:
-            pause = PAUSE_FIRST
+            pause, new = PAUSE_FIRST, True
             while True:
                 with schedule.lock:
+                    if waiter.refusal:
+                        schedule.refuse(waiter.refusal)
                     if schedule.is_over(waiter):
                         return []
                     looks = schedule.looks(waiter)
-                    if looks and schedule.step():
+                    # Who has just come looks in any case: often that was all that was missing.
+                    first, new = new, False
+                    if (looks or first) and schedule.step():
                         pause = PAUSE_FIRST
                         continue
                 # In slices, for what ends this wait without writing to the loop's pipe.
-                if events := select(pause if looks else PAUSE_OF_OTHERS):
+                events = select(pause if looks else PAUSE_OF_OTHERS)
+                if events and not waiter.refusal:
                     return events
-                pause = min(2 * pause, PAUSE_LAST)
+                pause = min(2 * pause, PAUSE_LAST if waiter.deadline is not None else PAUSE_OF_OTHERS)
         finally:
             with schedule.lock:
                 schedule.leave(outer)
@@ -244,6 +249,16 @@ def make_set_running_loop(loops: Loops, real_set_running_loop: Any) -> Any:
     return _set_running_loop
 
 
+def make_run_forever(loops: Loops, real_run: Any) -> Any:
+    """Let every event loop show itself before it begins to run, as refusing it later leaves it half started."""
+
+    def run_forever(self: Any) -> None:
+        loops.adopt_before(self, None)
+        real_run(self)
+
+    return run_forever
+
+
 def make_run_until_complete(loops: Loops, real_run: Any) -> Any:
     """Let a loop that runs in C show itself before it does."""
 
@@ -272,7 +287,7 @@ def running_loop() -> Any:
 
 
 def _is_readable(pipe: Any) -> bool:
-    import select  # noqa: PLC0415 - loaded with asyncio by now
+    import select
 
     if pipe.fileno() < 0:
         return False

@@ -40,6 +40,11 @@ class Membership:
         self.adopted: weakref.WeakSet[threading.Thread] = weakref.WeakSet()
         """Threads of others that have worked for the test and may have to tell it so."""
 
+    @property
+    def owner(self) -> threading.Thread | None:
+        """The thread that started the clock."""
+        return self._owner() if self._owner else None
+
     def begin(self) -> None:
         """Belong to this thread and to those that are started from now on."""
         self.generation = next(_generations)

@@ -60,7 +60,10 @@ class OpenWork:
         """Return what is done, or about to be begun, where no thread of the test shows it."""
         if self._pools and any(pool.has_work_to_begin() for pool in self._pools.values()):
             return COMPUTES
-        return BLOCKED if self._elsewhere or self._has_living_child() else CAN_JUMP
+        if self._elsewhere:
+            return BLOCKED
+        started = self._commands or "multiprocessing.process" in sys.modules
+        return BLOCKED if started and self._has_living_child() else CAN_JUMP
 
     def _has_living_child(self) -> bool:
         commands = self._commands and any(
@@ -206,7 +209,7 @@ def make_submit(open_work: OpenWork, real_submit: Any) -> Any:
 
 def make_run_in_executor(open_work: OpenWork, real_run_in_executor: Any) -> Any:
     """Count work in executors that are no thread pools, such as processes, until it is done."""
-    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - loaded by now
+    from concurrent.futures import ThreadPoolExecutor
 
     def run_in_executor(self: Any, executor: Any, func: Any, *args: Any) -> Any:
         future = real_run_in_executor(self, executor, func, *args)

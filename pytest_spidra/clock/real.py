@@ -41,6 +41,9 @@ class Clock(Protocol):
     def stop(self) -> None:
         """The test is over."""
 
+    def end_waits(self, message: str) -> None:
+        """Let every wait end, as `message` says why: the test goes round in circles."""
+
 
 class RealClock:
     """Real time: waits cost what they cost."""
@@ -56,6 +59,9 @@ class RealClock:
 
     def stop(self) -> None:
         """Do nothing: real time goes on."""
+
+    def end_waits(self, message: str) -> None:
+        """Do nothing: nobody waits here."""
 
     @property
     def now(self) -> int:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
+from pytest_spidra.clock.brakes import EndlessWaitError
 from pytest_spidra.clock.busy_reads import BusyReadDetector
 from pytest_spidra.clock.functions import REAL
 from pytest_spidra.clock.units import MICROSECONDS, ROUNDING
@@ -13,6 +15,8 @@ from pytest_spidra.clock.waiting import PAUSE_FIRST, PAUSE_LAST, PAUSE_OF_OTHERS
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from pytest_spidra.clock.brakes import Brakes
+
 CAN_JUMP, BLOCKED, COMPUTES = 1, 0, -1
 """What the test's threads do: all wait; one is blocked by something that the clock does not know; one computes."""
 
@@ -20,8 +24,8 @@ _LONGEST_DOUBT = 50_000
 """Real microseconds between two looks that count at most: whoever looks does not always get to run."""
 
 
-_TRACE = 0.05
-"""Microseconds that a wait of none takes."""
+_TRACE = 0.02
+"""Microseconds up to which rounding is that of a clock that starts at zero, and not that of a date."""
 
 
 class Schedule:
@@ -32,26 +36,36 @@ class Schedule:
     `lock` guards all of it.
 
     Args:
+        brakes: Ends what never ends by itself.
+
         paced: Whether a wait lasts as long in real time as in virtual time.
     """
 
     activity: Callable[[int], int]
     """Tells at a real moment what the test's threads do."""
+    on_endless: Callable[[str], NoReturn] | None = None
+    """Is told why a wait would never end, in the thread that waits, and raises; None: EndlessWaitError is raised."""
+    ended: str | None = None
+    """Why no wait is to begin any more."""
 
-    def __init__(self, *, paced: bool) -> None:
+    def __init__(self, brakes: Brakes, *, paced: bool) -> None:
+        self.brakes = brakes
         self._paced = paced
         self.lock = threading.RLock()
         self.stopped = True
         self.elapsed: int = 0
         """Virtual microseconds since the start."""
         self.rest = 0.0
-        """The part of a microsecond that has passed beyond, as somebody waited for what rounding left of a wait."""
+        """The part of a microsecond that has passed beyond, as somebody waited for what rounding left of a date."""
+        self.trace = 0.0
+        """The same for clocks that start at zero. It only grows: whoever read the clock before sees it later."""
         self.moved: Callable[[int], None] | None = None
         """Is told of each move, in microseconds."""
         self.forget()
 
     def forget(self) -> None:
         """Have nobody waiting."""
+        self.ended = None
         self.waiters: dict[int, Waiter] = {}
         self.busy_reads = BusyReadDetector()
         self.last_activity = 0
@@ -64,6 +78,10 @@ class Schedule:
         self._flows_since: int | None = None
         self._doubts = 0
         self._looked_at = 0
+        self.trace = 0.0
+        self._looked_in_at = -1
+        # What a clock that tells the seconds of this machine as a float can show.
+        self._least_trace = 2 * math.ulp(REAL.now() / MICROSECONDS) * MICROSECONDS
 
     # -- following real time ---------------------------------------------------------------------
 
@@ -113,7 +131,11 @@ class Schedule:
 
     # -- jumping ---------------------------------------------------------------------------------
 
-    def _jump(self, to: int) -> None:
+    def _jump(self, waiter: Waiter, to: int) -> None:
+        waiter.refusal = self.brakes.refuse_jump(waiter, to - self.elapsed, self.waiters)
+        if waiter.refusal:
+            waiter.wake()
+            return
         self.jumps += 1
         self.last_activity = REAL.now()
         self.quiet_since = None
@@ -144,14 +166,20 @@ class Schedule:
 
     def is_rounding(self, seconds: float) -> bool:
         """Tell whether somebody waits for what rounding left of a wait; if so, it has passed."""
-        if seconds * MICROSECONDS > ROUNDING or self.rest > ROUNDING:
+        ticks = seconds * MICROSECONDS
+        if ticks > ROUNDING or self.rest > ROUNDING or self.trace > ROUNDING:
             return False
-        self.rest += ROUNDING
+        if ticks > _TRACE:
+            self.rest += ROUNDING
+        else:
+            self.trace += max(ticks, self._least_trace)
         return True
 
     def look_in(self) -> None:
         """Let a trace of time pass, as somebody waited no time at all, and may do so until a moment has passed."""
-        self.rest = max(self.rest, _TRACE)
+        if self._looked_in_at != self.elapsed and self.trace <= ROUNDING:
+            self._looked_in_at = self.elapsed
+            self.trace += self._least_trace
 
     def is_over(self, waiter: Waiter) -> bool:
         """Tell whether somebody's moment has come, whatever brought it."""
@@ -181,14 +209,30 @@ class Schedule:
                 self._doubts += min(since, _LONGEST_DOUBT)
         first = self._first()
         if first is None or first.deadline is None or first.gives_up_at is None:
+            if activity == CAN_JUMP:
+                refused = self.brakes.refuse_stillness(real - self.last_activity, self.waiters)
+                if refused:
+                    refused[0].refusal = refused[1]
+                    refused[0].wake()
             return False
         if activity == CAN_JUMP:
-            self._jump(first.deadline)
+            self._jump(first, first.deadline)
             return True
         if self._doubts >= first.gives_up_at:
             # One deadline at a time, with a pause: others' waits may end before the next one.
-            self._jump(first.deadline)
+            self._jump(first, first.deadline)
         return False
+
+    def refuse(self, message: str) -> NoReturn:
+        """End a wait of this thread.
+
+        Raises:
+            EndlessWaitError: Always, or what `on_endless` raises.
+        """
+        __tracebackhide__ = True
+        if self.on_endless:
+            self.on_endless(message)
+        raise EndlessWaitError(message)
 
     def set_deadline(self, waiter: Waiter, ticks: int) -> None:
         """Let somebody wait for so many microseconds from now on."""
@@ -198,11 +242,14 @@ class Schedule:
 
     def enter(self, waiter: Waiter) -> Waiter | None:
         """Let this thread wait; return what it was waiting for already."""
+        if self.ended and not self.stopped:
+            self.refuse(self.ended)
         if waiter.asked is not None:
             self.set_deadline(waiter, waiter.asked)
         ident = threading.get_ident()
         outer = self.waiters.get(ident)
         self.waiters[ident] = waiter
+        waiter.ident = ident
         real = self.last_activity = REAL.now()
         self.quiet_since = None
         self._flow(real)
@@ -227,7 +274,8 @@ class Schedule:
         self.busy_reads.forget()
         if self._looker == ident:
             self._looker = None
-            self._let_another_look()
+            if self.waiters:
+                self._let_another_look()
 
     def _let_another_look(self) -> None:
         able = [waiter for waiter in self.waiters.values() if waiter.can_look and not self.is_over(waiter)]
@@ -239,18 +287,22 @@ class Schedule:
         with self.lock:
             outer = self.enter(waiter)
         try:
-            pause = PAUSE_FIRST
+            pause, new = PAUSE_FIRST, True
             while True:
                 with self.lock:
+                    if waiter.refusal:
+                        self.refuse(waiter.refusal)
                     if self.is_over(waiter):
                         return waiter.notified
                     looks = self.looks(waiter)
-                    if looks and self.step():
+                    # Who has just come looks in any case: often that was all that was missing.
+                    first, new = new, False
+                    if (looks or first) and self.step():
                         pause = PAUSE_FIRST
                         continue
                     blocker = waiter.blocker()
                 blocker.acquire(timeout=pause if looks else PAUSE_OF_OTHERS)
-                pause = min(2 * pause, PAUSE_LAST)
+                pause = min(2 * pause, PAUSE_LAST if waiter.deadline is not None else PAUSE_OF_OTHERS)
         finally:
             with self.lock:
                 self.leave(outer)
@@ -263,6 +315,8 @@ class Schedule:
             pause = 0.0
             while not is_done(pause):
                 with self.lock:
+                    if waiter.refusal:
+                        self.refuse(waiter.refusal)
                     if self.is_over(waiter):
                         return False
                     pause = PAUSE_FIRST if self.step() else min(2 * pause + PAUSE_FIRST, PAUSE_LAST)

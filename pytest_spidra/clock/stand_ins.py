@@ -101,9 +101,23 @@ INSTALLED = Installed()
 _sweep = AliasSweep(home=__name__)
 
 
-def goes_by_clock(caller: FrameType) -> bool:
-    """Tell whether the code in a frame of this thread goes by a virtual clock just now."""
-    return _clock_of(caller) is not None
+def reads_clock(caller: FrameType) -> bool:
+    """Tell whether the code in a frame of this thread goes by a virtual clock, and note that it reads it."""
+    clock = _clock_of(caller)
+    if clock is None:
+        return False
+    note_reader(clock, caller)
+    return True
+
+
+_WAITING_FOR_OTHERS = ("asyncio", "concurrent", "logging", "queue", "threading")
+
+
+def note_reader(clock: RunningClock, caller: FrameType) -> None:
+    """Note that the test reads a clock; the libraries through which it waits and logs are not the test."""
+    clock.schedule.watch()
+    if caller.f_globals.get("__name__", "").partition(".")[0] not in _WAITING_FOR_OTHERS:
+        clock.schedule.brakes.read = True
 
 
 def _clock_of(caller: FrameType) -> RunningClock | None:
@@ -134,15 +148,15 @@ def _monotonic() -> float:
     clock = _clock_of(sys._getframe(1))
     if clock is None:
         return REAL.functions.monotonic()
-    clock.schedule.watch()
-    return (clock.monotonic + clock.schedule.rest) / MICROSECONDS
+    note_reader(clock, sys._getframe(1))
+    return (clock.monotonic + clock.schedule.rest + clock.schedule.trace) / MICROSECONDS
 
 
 def _monotonic_ns() -> int:
     clock = _clock_of(sys._getframe(1))
     if clock is None:
         return REAL.functions.monotonic_ns()
-    clock.schedule.watch()
+    note_reader(clock, sys._getframe(1))
     return clock.monotonic * 1_000
 
 

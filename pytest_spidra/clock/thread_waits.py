@@ -146,18 +146,48 @@ def make_simple_queue(waits: ThreadWaits, real_queue: Any) -> Any:
             caller = sys._getframe(1).f_globals.get("__name__", "")
             return real_queue() if caller.startswith("concurrent.") else super().__new__(cls)
 
+        open = 0
+        """How many items were put in and not taken yet, or are on their way, which the queue itself does not show."""
+
+        def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:  # noqa: FBT001, FBT002 - the signature is the original's
+            _count(waits, self, 1)
+            super().put(item, block, timeout)
+
+        def put_nowait(self, item: Any) -> None:
+            self.put(item)
+
+        def get_nowait(self) -> Any:
+            return self.get(block=False)
+
         def get(self, block: bool = True, timeout: float | None = None) -> Any:  # noqa: FBT001, FBT002 - the signature is the original's
-            if not block or timeout is None or not waits.covers(timeout):
-                return super().get(block, timeout)
-            got: list[Any] = []
-
-            def is_done(pause: float) -> bool:
-                with suppress(queue.Empty):
-                    got.append(real_queue.get(self, bool(pause), pause or None))
-                return bool(got)
-
-            if not waits.schedule.poll(_Ended(_ticks(timeout), self.empty), is_done):
-                raise queue.Empty
-            return got[0]
+            if block and timeout is not None and waits.covers(timeout):
+                return _get(waits, self, super().get, timeout)
+            item = super().get(block, timeout)
+            _count(waits, self, -1)
+            return item
 
     return SimpleQueue
+
+
+def _count(waits: ThreadWaits, items: Any, change: int) -> None:
+    with waits.schedule.lock:
+        items.open += change
+
+
+def _get(waits: ThreadWaits, items: Any, get: Callable[[bool, float | None], Any], timeout: float) -> Any:
+    """Get an item within so many virtual seconds.
+
+    Raises:
+        queue.Empty: None came.
+    """
+    got: list[Any] = []
+
+    def is_done(pause: float) -> bool:
+        with suppress(queue.Empty):
+            got.append(get(bool(pause), pause or None))
+            _count(waits, items, -1)
+        return bool(got)
+
+    if not waits.schedule.poll(_Ended(_ticks(timeout), lambda: not items.open and not got), is_done):
+        raise queue.Empty
+    return got[0]

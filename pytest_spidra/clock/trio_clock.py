@@ -35,6 +35,7 @@ class _TrioWaiter(Waiter):
     __slots__ = ("looked", "looks_since")
 
     can_look = False  # it does so by itself, whenever trio asks
+    can_be_refused = False  # trio takes any error of a clock for one of its own
 
     def __init__(self) -> None:
         super().__init__()

@@ -12,6 +12,15 @@ ROUNDING = 0.3
 since 1970 is rounded by up to a quarter of a microsecond."""
 
 
+_STEP = 15_625
+"""The microseconds of 1/64 s, which a float of seconds tells exactly."""
+
+
+def exact_from(ticks: int) -> int:
+    """Return the next moment that a float of seconds tells exactly: deadlines reckoned from it are met exactly."""
+    return -(-ticks // _STEP) * _STEP
+
+
 def whole_ticks(seconds: float) -> int:
     """Return whole microseconds, upwards, at least one: a wait must not end early or be nothing."""
     return max(1, math.ceil(seconds * MICROSECONDS - ROUNDING))

@@ -27,14 +27,16 @@ How it works, and why so:
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from pytest_spidra.clock.activity import Activity
+from pytest_spidra.clock.brakes import Brakes
 from pytest_spidra.clock.dates import Dates
 from pytest_spidra.clock.functions import REAL, current_functions
 from pytest_spidra.clock.loops import (
     Loops,
     make_run,
+    make_run_forever,
     make_run_until_complete,
     make_set_running_loop,
     running_loop,
@@ -49,9 +51,9 @@ from pytest_spidra.clock.pools import (
     make_submit,
 )
 from pytest_spidra.clock.schedule import Schedule
-from pytest_spidra.clock.stand_ins import INSTALLED, STAND_INS, goes_by_clock
+from pytest_spidra.clock.stand_ins import INSTALLED, STAND_INS, reads_clock
 from pytest_spidra.clock.thread_waits import ThreadWaits, make_condition_wait, make_join, make_simple_queue
-from pytest_spidra.clock.units import MICROSECONDS, ticks_to_advance
+from pytest_spidra.clock.units import MICROSECONDS, exact_from, ticks_to_advance
 from pytest_spidra.clock.waiting import Waiter
 
 if TYPE_CHECKING:
@@ -64,28 +66,24 @@ class VirtualClock:
 
     While it runs, in the thread that started it and in threads started after it:
 
-    * ``time.sleep``, ``time.time``, ``time.time_ns``, ``time.monotonic`` and ``time.monotonic_ns``
-      are virtual, also where a module did ``from time import sleep``;
-    * so is everything in asyncio that goes by ``loop.time()``: ``asyncio.sleep``, ``timeout``,
-      ``wait_for``, ``call_later``; under pytest-asyncio, in ``asyncio.run``, in a thread with its
-      own loop, in a loop that existed before; and with it anyio on asyncio, and the sleeps of
-      tenacity, stamina, urllib3 and httpx-retries;
+    * ``time.sleep``, ``time.monotonic`` and ``time.monotonic_ns`` are virtual, also where a module did
+      ``from time import sleep``, or took it as a default argument, an attribute or an entry of a dict;
+    * so are dates: ``time.time``, ``time.localtime``, ``datetime.now``, ``date.today`` and their kin;
+    * so is everything in asyncio that goes by ``loop.time()``; under pytest-asyncio, in ``asyncio.run``, in a thread
+      with its own loop, in a loop that existed before; with it anyio, and trio;
+    * so are waits with a timeout on other threads: ``Event``, ``Condition``, ``Semaphore``, ``Barrier``, ``Queue``,
+      ``Future.result``, ``as_completed``, ``Thread.join``;
     * threads that sleep at the same time sleep at the same time: three of three seconds take three;
-    * work in thread pools (``asyncio.to_thread``, ``run_in_executor``, ``ThreadPoolExecutor``) is
-      waited for in real time and costs no virtual time, whereas ``time.sleep`` inside it is
-      virtual; also in pools that existed before;
-    * while an event loop waits with real sockets open, time runs at its real pace;
-    * trio follows through ``trio.run(..., clock=clock.trio_clock())``.
+    * work in executors is waited for in real time and costs no virtual time, whereas ``time.sleep`` inside a thread
+      pool is virtual; while a child process lives, or an event loop waits with real sockets open, time runs at its
+      real pace.
 
-    Not covered: ``time.perf_counter``, ``datetime.now``, ``threading.Event.wait`` and other waits
-    with a timeout on locks, conditions and queues (they wait for real), functions that took
-    ``time.sleep`` as a default argument (so does ``sched``), uvloop, trio without the above, child
-    processes, the proactor loop of Windows (never tried), gevent. A thread blocked in
-    ``lock.acquire()`` looks like one that runs, so others' sleeps then take their real time;
-    ``with lock:`` is recognised.
+    Not covered: ``time.perf_counter``, ``lock.acquire(timeout=...)``, functions kept in tuples or slots, child
+    processes themselves, the proactor loop of Windows (never tried), gevent. A thread blocked in ``lock.acquire()``
+    looks like one that waits for something outside, so others' sleeps then take their real time; ``with lock:`` is
+    recognised. Refused with RuntimeError: loops that cannot be driven (uvloop), looptime, freezegun.
 
     ``time.time()`` continues from what it said at the start, so under time-machine from there.
-    Under freezegun, and in the event loop of looptime, ``start`` raises RuntimeError.
 
     Args:
         paced: Whether a wait lasts as long in real time as in virtual time. Somebody outside works in real
@@ -98,18 +96,19 @@ class VirtualClock:
     def __init__(self, *, paced: bool = False, began_at: int | None = None) -> None:
         """Make a clock that does not run yet."""
         self._began_at = began_at
-        self.schedule = Schedule(paced=paced)
         self.membership = Membership()
+        self._brakes = Brakes(self.membership)
+        self.schedule = Schedule(self._brakes, paced=paced)
         self._work = OpenWork(self.schedule, self.membership)
         self._loops = Loops(self.schedule, self.membership)
-        self._dates = Dates(self.schedule, goes_by_clock)
+        self._dates = Dates(self.schedule, reads_clock)
         self._activity = Activity(self.schedule, self.membership, self._work)
         self.schedule.activity = self._activity
         self.replaced: dict[Any, Any] = {}
         self._patched: list[tuple[Any, str, Any, Any]] = []
 
     def _forget(self) -> None:
-        for part in (self.schedule, self.membership, self._work, self._loops, self._activity):
+        for part in (self.schedule, self._brakes, self.membership, self._work, self._loops, self._activity):
             part.forget()
         self._patched = []
 
@@ -160,12 +159,40 @@ class VirtualClock:
         """Look what this thread runs on, in case it came by a way that the clock does not know."""
         if self.schedule.stopped:
             return
+        self._brakes.events += 1
         self._loops.check_running_loop()
         if "trio" in sys.modules and running_loop() is None and self.membership.covers_this_thread():
-            from pytest_spidra.clock.trio_clock import follows_nothing  # noqa: PLC0415 - trio is loaded
+            from pytest_spidra.clock.trio_clock import follows_nothing
 
             if follows_nothing():
                 raise RuntimeError(UNKNOWN_TRIO)
+
+    @property
+    def on_endless(self) -> Callable[[str], NoReturn] | None:
+        """Is told why a wait would never end, in the thread that waits, and raises; None: EndlessWaitError is raised."""
+        return self.schedule.on_endless
+
+    @on_endless.setter
+    def on_endless(self, tell: Callable[[str], NoReturn] | None) -> None:
+        self.schedule.on_endless = tell
+
+    @property
+    def jumps(self) -> int:
+        """How often time has jumped: the same on every machine."""
+        return self.schedule.jumps
+
+    def end_waits(self, message: str) -> None:
+        """Let no wait begin or go on in the test's threads, for whoever swallowed why the test has failed.
+
+        Args:
+            message: Why; `on_endless` is told.
+        """
+        with self.schedule.lock:
+            self.schedule.ended = message
+            for waiter in self.schedule.waiters.values():
+                if waiter.can_be_refused:
+                    waiter.refusal = message
+                    waiter.wake()
 
     def advance(self, seconds: float) -> None:
         """Let time pass at once, as if this thread slept: other threads wake at their deadlines meanwhile.
@@ -204,7 +231,7 @@ class VirtualClock:
 
     def trio_clock(self) -> Any:
         """Return a clock for ``trio.run(..., clock=...)`` that follows and moves this one."""
-        from pytest_spidra.clock.trio_clock import FollowingClock  # noqa: PLC0415 - trio only for those who use it
+        from pytest_spidra.clock.trio_clock import FollowingClock
 
         return FollowingClock(self.schedule, self.membership)
 
@@ -226,7 +253,7 @@ class VirtualClock:
         self.membership.begin()
         self._work.begin()
         # Upwards: monotonic time must not step back, not even by part of a microsecond.
-        self._loops.monotonic_base = -(-REAL.functions.monotonic_ns() // 1_000)
+        self._loops.monotonic_base = exact_from(-(-REAL.functions.monotonic_ns() // 1_000))
         self.schedule.stopped = False
         INSTALLED.install(self)
         try:
@@ -269,11 +296,11 @@ class VirtualClock:
             raise errors[0]
 
     def _patch_all(self) -> None:
-        import asyncio  # noqa: PLC0415 - costs 50 ms; only when a clock starts
-        import concurrent.futures.thread  # noqa: PLC0415 - not at pytest's start either
-        import queue  # noqa: PLC0415 - nor is this
-        import subprocess  # noqa: PLC0415 - asyncio has loaded it
-        import threading  # noqa: PLC0415
+        import asyncio
+        import concurrent.futures.thread
+        import queue
+        import subprocess
+        import threading
 
         waits = ThreadWaits(self.schedule, self.membership)
         self._patch(threading.Condition, "wait", make_condition_wait, waits)
@@ -282,6 +309,7 @@ class VirtualClock:
         self._patch(subprocess.Popen, "__init__", make_popen, self._work)
         loop = asyncio.BaseEventLoop
         self._patch(asyncio.events, "_set_running_loop", make_set_running_loop, self._loops)
+        self._patch(loop, "run_forever", make_run_forever, self._loops)
         self._patch(asyncio.runners.Runner, "run", make_run, self._loops)
         self._patch(loop, "run_in_executor", make_run_in_executor, self._work)
         pool = concurrent.futures.thread.ThreadPoolExecutor
@@ -294,7 +322,7 @@ class VirtualClock:
             self._patch(loop_in_c, "run_until_complete", make_run_until_complete, self._loops)
         trio_runs = sys.modules.get("trio._core._run")
         if hasattr(trio_runs, "SystemClock"):
-            from pytest_spidra.clock.trio_clock import make_default_clock  # noqa: PLC0415 - trio is loaded
+            from pytest_spidra.clock.trio_clock import make_default_clock
 
             self._patch(trio_runs, "SystemClock", make_default_clock, (self.schedule, self.membership))
 

@@ -15,13 +15,16 @@ PAUSE_OF_OTHERS = 0.25
 class Waiter:
     """A thread waiting for a virtual moment, or for another thread, or for whichever comes first."""
 
-    __slots__ = ("_baton", "asked", "deadline", "gives_up_at", "notified", "refusal", "woken_by_io")
+    __slots__ = ("_baton", "asked", "deadline", "gives_up_at", "ident", "notified", "refusal", "woken_by_io")
 
     asks_alone: ClassVar[bool] = False
     """Whether `is_asleep` has to be asked of a waiter in the only thread, too."""
 
     can_look: ClassVar[bool] = True
     """Whether it can be the one that looks whether time may jump, while the others sleep on."""
+
+    can_be_refused: ClassVar[bool] = True
+    """Whether an error may come out of the wait."""
 
     def __init__(self, asked: int | None = None) -> None:
         """Wait for so many microseconds, or without a limit."""
@@ -30,6 +33,8 @@ class Waiter:
         """The virtual moment at which the wait is over, in microseconds."""
         self.gives_up_at: int | None = None
         """How far the clock of doubts (see Schedule) may get before the wait is over all the same."""
+        self.ident = 0
+        """Of the thread that waits."""
         self.notified = False
         """Whether another thread has ended the wait."""
         self.refusal: str | None = None

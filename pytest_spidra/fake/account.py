@@ -111,8 +111,8 @@ class Account:
             retry that needs more than are left is refused with 403 (documentation of retry). Set it before a
             round to let the credits run out.
 
-        price_per_url: Credits reserved for each URL. The documentation of cancel shows 2, the SDK's bulk
-            helper says 1.
+        price_per_url: Credits reserved for each URL. 1 is the newest price (the SDK's bulk helper and the vendor's
+            MCP server); the documentation of cancel still shows 2.
 
         keys: The keys that are good; None takes any non-empty one.
 
@@ -154,7 +154,7 @@ class Account:
     """
 
     credits: int = 10_000
-    price_per_url: int = 2
+    price_per_url: int = 1
     keys: Collection[str] | None = None
     invalid_key_status: int = 401
     payment_overdue: bool = False

@@ -14,6 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from pytest_spidra.fake.item import Item, counts_polls, default_result, own_time, price_of
 from pytest_spidra.traffic.statuses import TERMINAL, BatchStatus, ItemStatus
 
 if TYPE_CHECKING:
@@ -21,48 +22,6 @@ if TYPE_CHECKING:
 
     from pytest_spidra.fake.account import CreditAccounting
     from pytest_spidra.fake.outcomes import BatchEnd, Outcome
-
-BROKEN = "The batch failed unexpectedly."
-
-
-@dataclass
-class Item:
-    """One URL of a batch. `attempt` counts its attempts, `due` is when it ends by itself, `held` its credits."""
-
-    id: str
-    url: str
-    status: ItemStatus = "pending"
-    attempt: int = 0
-    outcome: Outcome | None = None
-    polls_left: int = 0
-    due: int | None = None
-    held: int = 0
-    job_id: str | None = None
-    result: Any = None
-    error: str | None = None
-    credits_used: int = 0
-    started_at: int | None = None
-    finished_at: int | None = None
-
-    def reset(self) -> None:
-        """Queue the item anew; what the last attempt left is gone."""
-        self.status = "pending"
-        self.outcome = self.due = self.job_id = self.result = self.error = None
-        self.started_at = self.finished_at = None
-        self.polls_left = self.credits_used = 0
-
-    def close(self, status: ItemStatus, now: int) -> None:
-        """End the attempt; a failed item without a text of its own says that its batch broke."""
-        self.status = status
-        self.due = None
-        self.finished_at = now
-        if status == "failed" and self.error is None:
-            self.error = BROKEN
-
-    @property
-    def terminal(self) -> bool:
-        """Whether the item's attempt has ended."""
-        return self.status in TERMINAL
 
 
 @dataclass
@@ -126,6 +85,10 @@ class BatchState:
         """Whether the batch itself has ended; after a cancel, items may still be running."""
         return self.status in TERMINAL
 
+    def expected_charge(self) -> int:
+        """Return the credits that will be charged for what has not ended yet, as scripted, if nobody interferes."""
+        return 0 if self.ending else sum(price_of(item) for item in self.items if not item.terminal)
+
     # -- what moves it ---------------------------------------------------------------------------------
 
     def queue(self, items: list[Item], now: int) -> None:
@@ -174,11 +137,11 @@ class BatchState:
             self.looks_before_start -= 1
             return
         for item in self.items:
-            if _counts_polls(item) and item.polls_left == 0:
+            if counts_polls(item) and item.polls_left == 0:
                 self.finish(item, now)
         self.begin(now)
         for item in self.items:
-            if _counts_polls(item):
+            if counts_polls(item):
                 item.polls_left -= 1
         self._conclude(now)
 
@@ -210,7 +173,7 @@ class BatchState:
         moments = [item.due for item in self.items if item.due is not None]
         if not self.begun:
             moments += [
-                self.queued_at + wait for item in self._takeable() if (wait := _own_time(item)) is not None
+                self.queued_at + wait for item in self._takeable() if (wait := own_time(item)) is not None
             ]
         if (ending := self._ending_due()) is not None:
             moments.append(ending)
@@ -235,7 +198,7 @@ class BatchState:
         first, self.begun = not self.begun, True
         self.looks_before_start = 0
         for item in self._takeable():
-            self.start(item, now if not first or _own_time(item) is None else self.queued_at)
+            self.start(item, now if not first or own_time(item) is None else self.queued_at)
 
     def _fill(self, now: int) -> None:
         for item in self._takeable():
@@ -250,14 +213,14 @@ class BatchState:
             self.status = "running"
         if item.outcome and item.outcome.ends_at_once:
             self.finish(item, now)
-        elif (wait := _own_time(item)) is not None:
+        elif (wait := own_time(item)) is not None:
             item.due = now + wait
 
     def finish(self, item: Item, now: int) -> None:
         """End the item's attempt as its outcome says."""
         outcome = item.outcome
         if outcome and outcome.ending == "completed":
-            used = item.held if outcome.credits is None else outcome.credits
+            used = price_of(item)
             item.result = default_result(self.options, item.url) if outcome.result is None else outcome.result
             item.credits_used = used
             self._settle(item, used)
@@ -285,32 +248,3 @@ class BatchState:
                 self._settle(item, 0)
                 item.close(ending.unfinished, now)
         self.status, self.finished_at = ending.status, now
-
-
-def _own_time(item: Item) -> int | None:
-    """Return the microseconds after which an attempt ends by itself, None when it waits for looks or hangs."""
-    if item.outcome is None or item.outcome.ending == "stuck":
-        return None
-    return item.outcome.when.microseconds
-
-
-def _counts_polls(item: Item) -> bool:
-    """Whether an item is in work and ends after a number of looks."""
-    outcome = item.outcome
-    return (
-        item.status == "running"
-        and outcome is not None
-        and outcome.ending != "stuck"
-        and outcome.when.microseconds is None
-    )
-
-
-def default_result(options: dict[str, Any], url: str) -> Any:
-    """Return what an item's ``result`` holds when the script does not say.
-
-    An object for ``json``, a text for ``markdown``; without prompt and schema the service sends raw Markdown
-    whatever ``output`` says (documentation of submit).
-    """
-    if options.get("schema") is None and (not options.get("prompt") or options["output"] == "markdown"):
-        return f"# {url}\n\nScraped."
-    return {"url": url, "title": f"Scraped {url}"}

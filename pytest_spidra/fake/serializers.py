@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pytest_spidra.fake.batch import BatchState, Item
+    from pytest_spidra.fake.batch import BatchState
+    from pytest_spidra.fake.item import Item
 
 Fineness = Literal["seconds", "milliseconds"]
 
@@ -74,15 +75,16 @@ def job(state: BatchState, fineness: Fineness) -> dict[str, Any]:
     }
 
 
-def page(states: Sequence[BatchState], number: int, limit: int, fineness: Fineness) -> dict[str, Any]:
-    """Return one page of the list, of batches that are in order already."""
-    first = (number - 1) * limit
+def page(
+    shown: Sequence[BatchState], total: int, number: int, limit: int, fineness: Fineness
+) -> dict[str, Any]:
+    """Return one page of the list: the batches that stand on it, and of how many they are."""
     return {
-        "jobs": [job(state, fineness) for state in states[first : first + limit]],
+        "jobs": [job(state, fineness) for state in shown],
         "pagination": {
             "page": number,
             "limit": limit,
-            "total": len(states),
-            "totalPages": -(-len(states) // limit),
+            "total": total,
+            "totalPages": -(-total // limit),
         },
     }

@@ -6,18 +6,20 @@ Submit, cancel and retry take effect before they are answered, as the documented
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import replace
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from pytest_spidra.clock.units import MICROSECONDS
 from pytest_spidra.fake import serializers, validation
 from pytest_spidra.fake.account import Account, CreditAccounting, Ledger, Quota
-from pytest_spidra.fake.batch import BatchState, Item
+from pytest_spidra.fake.batch import BatchState
+from pytest_spidra.fake.item import Item
+from pytest_spidra.fake.outcome_scripts import ScriptedOutcomes, UnusedOutcomes
 from pytest_spidra.fake.outcomes import BatchEnd, Outcome, completed, failed
 from pytest_spidra.traffic import error_replies
 from pytest_spidra.traffic.endpoints import match
 from pytest_spidra.traffic.reply import Reply
-from pytest_spidra.traffic.statuses import TERMINAL, BatchStatus
 from pytest_spidra.traffic.strict_json import parse_json
 
 if TYPE_CHECKING:
@@ -38,16 +40,19 @@ class Service:
 
     Args:
         account: The customer's settings; a fresh `Account` when None.
+
+        seed: A text that makes the ids of batches differ from another service's; the same text, the same ids.
     """
 
-    def __init__(self, account: Account | None = None) -> None:
+    def __init__(self, account: Account | None = None, *, seed: str = "") -> None:
         self.account = account or Account()
         self.ledger = Ledger()
         self.batches: dict[str, BatchState] = {}
         self.ends: deque[BatchEnd] = deque()
-        self._outcomes: dict[str, Sequence[Outcome]] = {}
-        self._outcomes_of: dict[str, dict[str, Sequence[Outcome]]] = {}
-        self._accounting = CreditAccounting(self.account, self.ledger)
+        self._outcomes: dict[str, ScriptedOutcomes] = {}
+        self._outcomes_of: dict[str, dict[str, ScriptedOutcomes]] = {}
+        self._mark = sha256(seed.encode()).hexdigest()[:10] if seed else "0" * 10
+        self.accounting = CreditAccounting(self.account, self.ledger)
         self._quota = Quota(self.account)
         self._endpoints: dict[str, Callable[[Request, str | None, int], Reply]] = {
             "batch.submit": self._submit,
@@ -95,7 +100,7 @@ class Service:
         if refused := self._cannot_queue(len(urls), self.account.price_per_url, now):
             return refused
         ending = self.ends.popleft() if self.ends else None
-        state = self._create(urls, validation.accepted(body), now, ending=ending)
+        state = self.create(urls, validation.accepted(body), now, ending=ending)
         state.queue(state.items, now)
         answer: dict[str, Any] = {"status": "queued", "batchId": state.id, "total": len(urls)}
         if "schema" in body and self.account.schema_warnings:
@@ -115,9 +120,10 @@ class Service:
         limit = _number(request.parameters.get("limit"), LIST_LIMIT, LIST_LIMIT_MOST)
         mine = [state for state in reversed(self.batches.values()) if state.owner == ME]
         mine.sort(key=lambda state: state.created_at, reverse=True)
-        for state in mine:
-            state.advance(now)
-        return Reply.of(200, serializers.page(mine, number, limit, self.account.timestamps))
+        shown = mine[(number - 1) * limit : number * limit]
+        for state in shown:
+            state.look(now)  # a look at the list is a look at each batch on the page
+        return Reply.of(200, serializers.page(shown, len(mine), number, limit, self.account.timestamps))
 
     def _cancel(self, _: Request, batch_id: str | None, now: int) -> Reply:
         state = self._mine(batch_id)
@@ -183,35 +189,48 @@ class Service:
 
     def script_outcomes(self, outcomes: Mapping[str, Sequence[Outcome]], batch_id: str | None = None) -> None:
         """Set how the attempts at URLs end, in one batch or in all that are not told otherwise."""
-        accounting = self._outcomes if batch_id is None else self._outcomes_of.setdefault(batch_id, {})
-        accounting.update(outcomes)
+        scripted = self._outcomes if batch_id is None else self._outcomes_of.setdefault(batch_id, {})
+        scripted.update({url: ScriptedOutcomes(several) for url, several in outcomes.items()})
 
     def script_end(self, ending: BatchEnd) -> None:
         """Set how the next batch to be submitted ends."""
         self.ends.append(ending)
 
-    @property
-    def unused_outcomes(self) -> list[str]:
-        """URLs with outcomes that no batch ever had."""
-        had = {item.url for state in self.batches.values() for item in state.items}
-        return [url for url in self._outcomes if url not in had]
+    def unused_outcomes(self) -> list[UnusedOutcomes]:
+        """Return what was scripted of items and no attempt came to, the factory's outcomes aside."""
+        batches: dict[str, list[str]] = {}
+        for state in self.batches.values():
+            for item in state.items:
+                batches.setdefault(item.url, []).append(state.id)
+        return [
+            UnusedOutcomes(url, scripted.reached, len(scripted.several), batches.get(url, []))
+            for url, scripted in self._outcomes.items()
+            if scripted.reached < len(scripted.several)
+        ]
 
-    def _outcome(self, state: BatchState, item: Item) -> Outcome:
+    def unused_ends(self) -> list[tuple[BatchEnd, str | None]]:
+        """Return the scripted ends that never came, each with the batch that had ended before, None without one."""
+        late = [
+            (state.ending, state.id) for state in self.batches.values() if state.ending and state.terminal
+        ]
+        return [*((ending, None) for ending in self.ends), *late]
+
+    def outcome_of(self, state: BatchState, item: Item) -> Outcome:
         """Return how an item's next attempt ends: the last outcome repeats, without any it completes.
 
         Without any, and if the account says so, an item fails whose host cannot resolve. No source shows the
         text; this one is Chromium's.
         """
-        outcomes = self._outcomes_of.get(state.id, {}).get(item.url) or self._outcomes.get(item.url)
-        if outcomes:
-            return outcomes[min(item.attempt, len(outcomes)) - 1]
+        scripted = self._outcomes_of.get(state.id, {}).get(item.url) or self._outcomes.get(item.url)
+        if scripted:
+            return scripted.of(item.attempt)
         if self.account.invalid_hosts_fail and _cannot_resolve(item.url):
             return failed(NO_SUCH_HOST)
         return completed()
 
     # -- batches ---------------------------------------------------------------------------------------
 
-    def _create(
+    def create(
         self,
         urls: Sequence[str],
         options: dict[str, Any],
@@ -221,16 +240,17 @@ class Service:
         ending: BatchEnd | None = None,
         looks_before_start: int = 0,
     ) -> BatchState:
+        """Put a batch there, whose items are not queued yet; see `BatchState` for what is given."""
         number = len(self.batches) + 1
         state = BatchState(
-            id=_uuid(number, 0),
+            id=self._uuid(number, 0),
             owner=owner,
             options=options,
-            items=[Item(_uuid(number, place), url) for place, url in enumerate(urls, 1)],
+            items=[Item(self._uuid(number, place), url) for place, url in enumerate(urls, 1)],
             created_at=now,
             price=self.account.price_per_url,
-            accounting=self._accounting,
-            outcome_of=self._outcome,
+            accounting=self.accounting,
+            outcome_of=self.outcome_of,
             concurrency=lambda: self.account.concurrency,
             ending=ending,
             looks_before_start=looks_before_start,
@@ -238,95 +258,29 @@ class Service:
         self.batches[state.id] = state
         return state
 
-    def place(
-        self,
-        urls: Sequence[str],
-        options: dict[str, Any],
-        now: int,
-        *,
-        status: BatchStatus,
-        outcomes: Mapping[str, Sequence[Outcome]],
-        failing: int = 0,
-        owner: str = ME,
-    ) -> BatchState:
-        """Put a batch there that was submitted before the test began.
+    def _uuid(self, batch: int, item: int) -> str:
+        """Return a UUID in which a reader finds the batch's number, and the item's (0: the batch itself)."""
+        mark = self._mark
+        return f"{batch:08x}-{mark[:4]}-4{mark[4:7]}-8{mark[7:10]}-{item:012x}"
 
-        What it cost then is in no ledger and took nothing from the account's credits; what it still holds
-        counts as reserved.
+    def bill(self, now: int) -> Ledger:
+        """Return the ledger with what is accepted and will be charged, whether or not anybody looks.
 
         Args:
-            urls: One item each.
-
-            options: An acceptable submit's options.
-
             now: Microseconds since the epoch.
-
-            status: The state in which a client finds the batch. A finished one was submitted a minute ago.
-
-            outcomes: How the attempts at URLs end, the first included. Of other URLs it is what is scripted
-                for all batches, unless the batch could not be in `status` then.
-
-            failing: How many of the last items fail in their first attempt.
-
-            owner: `ME`, or anybody to whom alone the batch exists.
         """
-        finished = status in TERMINAL
-        state = self._create(
-            urls,
-            options,
-            now - 60 * MICROSECONDS if finished else now,
-            owner=owner,
-            looks_before_start=1 if status == "pending" else 0,
-        )
-        doomed = {item.id for item in state.items[len(state.items) - failing :]}
-
-        def first_then_scripted(_: BatchState, item: Item) -> Outcome:
-            if item.attempt == 1 and item.id in doomed:
-                return failed()
-            outcome = self._outcome(state, item)
-            unfit = outcome.ending == "stuck" if finished else outcome.ends_at_once
-            return completed() if item.attempt == 1 and unfit and item.url not in outcomes else outcome
-
-        state.outcome_of = first_then_scripted
-        self.script_outcomes(outcomes, state.id)
-        state.accounting = CreditAccounting(Account())
-        state.queue(state.items, state.created_at)
-        if finished:
-            _end_as(
-                state, status, untold={item.id for item in state.items if item.url not in outcomes} - doomed
-            )
-        elif status == "running":
-            state.begin(now)
-        if owner == ME:
-            state.accounting = self._accounting
-            self.ledger.reserved += sum(item.held for item in state.items)
-        return state
-
-
-def _end_as(state: BatchState, status: BatchStatus, untold: set[str]) -> None:
-    """End every item that has not ended, half a minute after the batch was created, and the batch with `status`."""
-    then = state.created_at + 30 * MICROSECONDS
-    for item in state.items:
-        if item.terminal:
-            continue
-        if status == "cancelled" and item.id in untold:
-            item.held = 0
-            item.close("cancelled", then)
-        else:
-            state.start(item, state.created_at + 10 * MICROSECONDS)
-            state.finish(item, then)
-    state.status, state.finished_at = status, then
+        unsettled = 0
+        for state in self.batches.values():
+            if state.accounting is self.accounting:
+                state.advance(now)
+                unsettled += state.expected_charge()
+        return replace(self.ledger, charged=self.ledger.charged + unsettled)
 
 
 def _cannot_resolve(url: str) -> bool:
     """Whether a URL's host is below ``invalid``, the top-level domain that never exists (RFC 2606)."""
     host = (urlsplit(url).hostname or "").rstrip(".")
     return host == "invalid" or host.endswith(".invalid")
-
-
-def _uuid(batch: int, item: int) -> str:
-    """Return a UUID in which a reader finds the batch's number, and the item's (0: the batch itself)."""
-    return f"{batch:08x}-0000-4000-8000-{item:012x}"
 
 
 def _number(text: str | None, default: int, most: int | None) -> int:

@@ -7,21 +7,18 @@ It asks the script, forwards what the script lets through, and logs. It sits abo
 from __future__ import annotations
 
 import functools
-import sys
-import sysconfig
 import threading
-from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, cast
 from urllib.parse import urlsplit
 
 import pytest
 
+from pytest_spidra.interception import messages
 from pytest_spidra.interception.upstreams import LocalUpstream, RemoteUpstream
 from pytest_spidra.scripting.steps import ok
-from pytest_spidra.traffic import endpoints, timeline
+from pytest_spidra.traffic import endpoints
 from pytest_spidra.traffic.pending import ConnectionLost, PendingRequest, UnanswerableError
-from pytest_spidra.traffic.redaction import without_keys_in_url
-from pytest_spidra.verdicts.messages import paragraph
+from pytest_spidra.traffic.statuses import TERMINAL
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -100,15 +97,18 @@ class Interceptor:
         with self.lock:
             found = endpoints.match(request.method, request.path)
             if not self._upstream.knows(request):
-                self.fail(_unknown(request, routable=self._upstream.routable))
+                self.fail(messages.unknown_request(request, routable=self._upstream.routable))
             name, kind, batch_id = (found[0].name, found[0].kind, found[1]) if found else ("", "", None)
             if not self._progress.allows(kind, request):
-                self._endless = self._endless or _endless(self._progress.limit, self._log)
+                self._endless = self._endless or messages.endless(
+                    self._progress.limit, self._log, self._now()
+                )
+                self._clock.end_waits(self._endless)
                 self.fail(self._endless)
             scripted = self._scripts.take(name, batch_id)
             step = scripted or HEALTHY
             label = scripted.label if scripted else None
-            number = self._log.begin(request, name, batch_id, self._clock.elapsed, label)
+            number = self._log.begin(request, name, batch_id, self._now(), label)
             if not step.processed:
                 return PendingRequest(self._noting(number), self._resolution(request, step, None))
             if self._outside:
@@ -120,12 +120,21 @@ class Interceptor:
             inside = cast(LocalUpstream, self._upstream)
             return PendingRequest(self._noting(number), self._inside(number, request, step, inside))
 
+    def _now(self) -> float:
+        """Return the seconds since the test began; fail the test where its clock cannot tell."""
+        try:
+            return self._clock.elapsed
+        except RuntimeError as error:  # an event loop that the clock cannot drive
+            refused = str(error)
+        self.fail(refused)
+        return None
+
     def fail(self, message: str) -> NoReturn:
         """Fail the test, now and again at its end."""
         __tracebackhide__ = True
         known = next((failure for failure in self.failures if failure.startswith(message)), None)
         if known is None:
-            where = _origin()
+            where = messages.origin_of_request()
             known = f"{message}\n\nSent from {where}." if where else message
             self.failures.append(known)
         # Whatever was being handled is in the message, or has nothing to do with it.
@@ -187,7 +196,7 @@ class Interceptor:
 class Progress:
     """Tells a client that gets on from one that goes round in circles.
 
-    Progress is a URL that is submitted for the first time or seen completed for the first time. There are
+    Progress is a URL that is submitted for the first time, or seen to have ended for the first time. There are
     only so many of either, so no endless loop makes progress for ever.
     """
 
@@ -195,7 +204,7 @@ class Progress:
         self.limit = limit
         self._without = 0
         self._submitted: set[str] = set()
-        self._completed: set[str] = set()
+        self._ended: set[str] = set()
 
     def allows(self, kind: str, request: Request) -> bool:
         """Count a request; tell whether it is within the limit."""
@@ -212,70 +221,13 @@ class Progress:
         items = body.get("items") if isinstance(body, dict) else None
         if isinstance(items, list):
             done = {
-                item["url"] for item in items if isinstance(item, dict) and item.get("status") == "completed"
+                str(item.get("url"))
+                for item in items
+                if isinstance(item, dict) and item.get("status") in TERMINAL
             }
-            self._add(self._completed, done)
+            self._add(self._ended, done)
 
     def _add(self, known: set[str], urls: set[str]) -> None:
         if not urls <= known:
             known |= urls
             self._without = 0
-
-
-def _unknown(request: Request, *, routable: bool) -> str:
-    meant = endpoints.closest(request.method, request.path)
-    rows = "\n".join(f"    {row.name:<13} {row.method:<6} {row.path}" for row in endpoints.ENDPOINTS)
-    asked = f"{request.method} {without_keys_in_url(request.target, request.keys)}"
-    route = paragraph("To fix it, correct the request. To answer it yourself, add a route of respx:")
-    route += f'\n    spidra_mock.router.route(method="{request.method}", path__regex="…").respond(…)'
-    return "\n\n".join(
-        [
-            f"No endpoint of {'the fake Spidra answers' if routable else 'the batch API takes'} {asked}.",
-            f"The closest is {meant.name}: {meant.method} {meant.path}.",
-            paragraph(
-                "Against the real API this is an error, or a call that the fake does not know: the test would "
-                "prove nothing."
-                if routable
-                else "Only the batch API is recorded and replayed; the request was not sent."
-            ),
-            f"The endpoints are\n{rows}",
-            route if routable else paragraph("To fix it, correct the request."),
-        ]
-    )
-
-
-def _endless(limit: int | None, log: ExchangeLog) -> str:
-    return "\n\n".join(
-        [
-            f"The client sent more than {limit} requests without any progress.",
-            paragraph(
-                "In all of them, no URL was submitted or seen completed for the first time: in production this "
-                "loop would run for ever and use up the request quota."
-            ),
-            timeline.render(log),
-            paragraph(
-                "To fix it, give the loop a deadline or a highest number of attempts, and end it on every "
-                "terminal status and on every error that is not transient. To allow it, raise the ini option "
-                "spidra_request_limit."
-            ),
-        ]
-    )
-
-
-def _origin() -> str | None:
-    """Return the innermost line of the user's own code that led here, or None (in a thread of a library)."""
-    ours = __name__.partition(".")[0]
-    paths = sysconfig.get_paths()
-    foreign = tuple(str(Path(paths[name])) for name in ("stdlib", "platstdlib", "purelib", "platlib"))
-    frame = sys._getframe(1)  # noqa: SLF001 - the only way to look at the caller without building a traceback
-    while frame:
-        name = frame.f_code.co_filename
-        if (
-            not name.startswith(("<", *foreign))
-            and frame.f_globals.get("__name__", "").partition(".")[0] != ours
-        ):
-            return f"{name}:{frame.f_lineno}, in {frame.f_code.co_name}"
-        if frame.f_back is None:
-            return None
-        frame = frame.f_back
-    return None

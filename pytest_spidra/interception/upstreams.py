@@ -120,7 +120,7 @@ class FakeUpstream:
     def router(self) -> respx.Router:
         """Return the router, with one route for each endpoint, named like it; built when it is first asked for."""
         if self._router is None:
-            import respx  # noqa: PLC0415 - costs more than the whole rest, and most tests never ask
+            import respx
 
             router = respx.Router(assert_all_called=False)
             base = self._base_url.rstrip("/")
@@ -133,7 +133,7 @@ class FakeUpstream:
 
     def _serve(self, request: httpx.Request, **_: str) -> httpx.Response:
         """Answer a routed request from the service."""
-        import httpx  # noqa: PLC0415 - imported by respx already
+        import httpx
 
         known = Request(
             method=request.method,
@@ -146,7 +146,7 @@ class FakeUpstream:
         return httpx.Response(reply.status, headers=dict(reply.headers), content=reply.content)
 
     def _to_httpx(self, request: Request) -> httpx.Request:
-        import httpx  # noqa: PLC0415 - imported by respx already
+        import httpx
 
         return httpx.Request(
             request.method,

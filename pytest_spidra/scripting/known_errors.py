@@ -5,7 +5,7 @@ A new failure kind is one more function that returns a `Step`.
 
 from __future__ import annotations
 
-from pytest_spidra.scripting.steps import Step, label_of, retry_after_header
+from pytest_spidra.scripting.steps import Step, label_of, retry_after_header, seconds
 from pytest_spidra.traffic import error_replies
 from pytest_spidra.traffic.reply import Reply
 
@@ -21,7 +21,9 @@ def service_busy(retry_after: float | None = 60, *, header: bool = True, process
         processed: Whether the service did the work all the same.
     """
     more = {} if retry_after is None else {"retry_after": retry_after}
-    headers = retry_after_header("service_busy", retry_after)
+    headers = retry_after_header(
+        "service_busy", None if retry_after is None else seconds("service_busy(retry_after=…)", retry_after)
+    )
     reply = error_replies.error_reply(
         503, error_replies.SERVICE_BUSY, "SERVICE_BUSY", headers=headers if header else None, **more
     )
@@ -54,7 +56,7 @@ def rate_limited(retry_after: float | None = 60, *, limit: int = 300) -> Step:
     """
     headers = {"ratelimit-limit": str(limit), "ratelimit-remaining": "0"}
     if retry_after is not None:
-        headers |= retry_after_header("rate_limited", retry_after)
+        headers |= retry_after_header("rate_limited", seconds("rate_limited(retry_after=…)", retry_after))
         headers["ratelimit-reset"] = headers["retry-after"]
     return Step(
         label_of("rate_limited", f"retry_after={retry_after}"),

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import format_datetime, parsedate_to_datetime
 from typing import TYPE_CHECKING, Literal
 
 from pytest_spidra.traffic import error_replies
@@ -108,7 +110,7 @@ def http_error(
     status: int,
     code: str | None = None,
     message: str | None = None,
-    retry_after: float | str | None = None,
+    retry_after: float | str | datetime | None = None,
     *,
     errors: Sequence[str] | None = None,
     headers: Mapping[str, str] | None = None,
@@ -126,7 +128,7 @@ def http_error(
 
         message: The body's ``message``; by default the API's own for this status where it is known.
 
-        retry_after: The ``Retry-After`` header: seconds, or a text that is sent as it is (an HTTP date, say).
+        retry_after: The ``Retry-After`` header: seconds, a `datetime`, or an HTTP date as text.
 
         errors: The body's ``errors``: one sentence for each problem, as a 422 carries them.
 
@@ -245,11 +247,25 @@ def _lost(name: str, error: object, *, processed: bool, default: str) -> Step:
     return Step(label, processed, error=word, message=text or f"scripted: {label}")
 
 
-def retry_after_header(name: str, value: float | str | None) -> dict[str, str]:
+def retry_after_header(name: str, value: float | str | datetime | None) -> dict[str, str]:
+    """Return the ``Retry-After`` header that says so; `name` is the function the user called.
+
+    Raises:
+        ValueError: A text that is not an HTTP date, a negative number.
+
+        TypeError: Neither a number nor a date.
+    """
     __tracebackhide__ = True
     if value is None:
         return {}
+    if isinstance(value, datetime):
+        return {"retry-after": format_datetime(value.astimezone(UTC), usegmt=True)}
     if isinstance(value, str):
+        try:
+            _ = value.strip().lstrip("+-").isdecimal() or parsedate_to_datetime(value)
+        except ValueError:
+            msg = f"{name}(retry_after=…) takes seconds, a datetime or an HTTP date, not {value!r}"
+            raise ValueError(msg) from None
         return {"retry-after": value}
     return {"retry-after": f"{seconds(f'{name}(retry_after=…)', value):g}"}
 

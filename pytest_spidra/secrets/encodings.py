@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote, quote_plus
 
 from pytest_spidra.secrets.compression import DECODERS, DEEPEST, GZIP, UnsearchableError, as_text, gunzipped
-from pytest_spidra.traffic.secret_patterns import SHORTEST_KEY, is_placeholder
+from pytest_spidra.traffic.secret_names import is_placeholder
+from pytest_spidra.traffic.secret_patterns import SHORTEST_KEY
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator

@@ -10,14 +10,13 @@ from pytest_spidra.secrets import json_text
 from pytest_spidra.secrets.compression import DEEPEST, UnsearchableError, as_text, decoded, values_of
 from pytest_spidra.secrets.encodings import forms_of, key_in, key_in_bytes
 from pytest_spidra.secrets.placeholders import PLACEHOLDER, Numbers, placeholder
-from pytest_spidra.traffic.secret_patterns import (
-    fields_in,
+from pytest_spidra.traffic.secret_names import (
     header_names_a_secret,
     is_placeholder,
     is_secret_for_its_name,
     names_a_secret,
-    secrets_in,
 )
+from pytest_spidra.traffic.secret_patterns import fields_in, secrets_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator

@@ -13,7 +13,7 @@ import struct
 import time
 from email.utils import formatdate
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import unquote
 
 import h11
@@ -25,7 +25,6 @@ from pytest_spidra.traffic.request import Request
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from pytest_spidra.server.listener import Listener
     from pytest_spidra.traffic.reply import Reply
 
 LARGEST_HEAD = 16 * 1024  # bytes of request line and headers, as Node allows them
@@ -62,10 +61,20 @@ class HungUpError(Exception):
     """The client hung up, or the server stops."""
 
 
+class Owner(Protocol):
+    """Who accepts connections, and is told when one has ended."""
+
+    idle_timeout: float
+    errors: list[BaseException]
+
+    def dismiss(self, connection: socket.socket) -> None:
+        """Close a connection."""
+
+
 class Connection:
     """One connection: one request after the other."""
 
-    def __init__(self, listener: Listener, connection: socket.socket, handler: RequestHandler) -> None:
+    def __init__(self, listener: Owner, connection: socket.socket, handler: RequestHandler) -> None:
         self._listener = listener
         self._socket = connection
         self._handler = handler

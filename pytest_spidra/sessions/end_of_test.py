@@ -151,7 +151,9 @@ class EndOfTest:
         sections = []
         if untold := [failure for failure in self.session.failures if failure not in text]:
             sections.append(("spidra", "\n\n".join(untold)))
-        if log:
+        if (unreached := self.session.unreached()) and unreached not in text:
+            sections.append(("spidra", unreached))
+        if log and timeline.HEADING not in text:
             guilty = {number for accusation in accusations for number in accusation.numbers}
             parts = [timeline.render(log, guilty), rules_summary(accusations)]
             sections.append(("spidra timeline", "\n\n".join(part for part in parts if part)))

@@ -30,6 +30,7 @@ class FakeSession(Session):
             limit=settings.request_limit,
             # What is to be recorded as well has only what the real service has.
             as_recorded=settings.fixture == "spidra_api",
+            seed=settings.test,
         )
         super().__init__(settings, wiring, wiring.factory)
         self.mock = wiring.api

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from pytest_spidra.clients import httpx as httpx_client
 from pytest_spidra.clients import network_guard
+from pytest_spidra.clock.virtual import VirtualClock
 from pytest_spidra.traffic import describe, timeline
 from pytest_spidra.traffic.address import REAL_HOST
+from pytest_spidra.traffic.suggestions import did_you_mean
 from pytest_spidra.verdicts.messages import paragraph
 from pytest_spidra.verdicts.rules.judge import judge
 
@@ -60,6 +63,8 @@ class Session:
         hosts = {REAL_HOST} if host in LOCAL else {REAL_HOST, host}
         clock, interceptor = self.wiring.clock, self.wiring.interceptor
         with ExitStack() as stack:
+            if isinstance(clock, VirtualClock):
+                clock.on_endless = interceptor.fail
             clock.start()
             stack.callback(clock.stop)
             self.wiring.log.began_at = clock.now
@@ -99,15 +104,22 @@ class Session:
         """What has failed the test already, in case the code under test swallowed it."""
         return self.wiring.interceptor.failures
 
-    def missed(self) -> str | None:
-        """Return what was to happen in this test and did not, in words, or None."""
+    def unreached(self) -> str | None:
+        """Return what was scripted and never came, in words, or None."""
         unused = [*self.wiring.scripts.unused, *self._unreached()]
         if not unused or self.settings.allow_unused_steps:
+            return None
+        what = "A scripted step was" if len(unused) == 1 else f"{len(unused)} scripted steps were"
+        return "\n".join([f"{what} never reached:", *(f"    {step}" for step in unused)])
+
+    def missed(self) -> str | None:
+        """Return what was to happen in this test and did not, as the message of its failure, or None."""
+        unreached = self.unreached()
+        if unreached is None:
             return self._unplayed()
         log = self.wiring.log
-        what = "A scripted step was" if len(unused) == 1 else f"{len(unused)} scripted steps were"
         parts = [
-            "\n".join([f"{what} never reached:", *(f"    {step}" for step in unused)]),
+            unreached,
             paragraph("What this test is about did not happen, so the test shows nothing about it."),
             timeline.render(log) if log else "The client sent no request at all.",
             paragraph(
@@ -139,9 +151,18 @@ class Session:
 
 def unreached(service: Service, log: ExchangeLog) -> Iterator[str]:
     """Yield the outcomes and ends of batches that were scripted and never came to be."""
-    asked_for = {url for exchange in log for url in describe.urls_of(exchange)}
-    for url in service.unused_outcomes:
-        if url not in asked_for:
-            yield f"batch.outcomes: no batch had the URL {url}"
-    for ending in service.ends:
-        yield f'batch.ends("{ending.status}"): no batch was submitted after it'
+    submitted = list(dict.fromkeys(url for exchange in log for url in describe.urls_of(exchange)))
+    retries = Counter(exchange.batch_id for exchange in log if exchange.is_retry)
+    for unused in service.unused_outcomes():
+        asked = max((1 + retries[batch_id] for batch_id in unused.batches), default=0)
+        if not unused.batches and unused.url not in submitted:
+            yield f"batch.outcomes: no batch had the URL {unused.url}.{did_you_mean(unused.url, submitted)}".removesuffix(
+                "."
+            )
+        elif unused.batches and unused.reached == 0:
+            yield f"batch.outcomes: given for {unused.url} when its attempt had begun already"
+        elif unused.batches and asked <= unused.reached:  # a refused retry has asked
+            yield f"batch.outcomes: no retry asked for outcome {unused.reached + 1} of {unused.count} of {unused.url}"
+    for ending, batch_id in service.unused_ends():
+        late = "no batch was submitted after it" if batch_id is None else f"batch {batch_id} had ended before"
+        yield f'batch.ends("{ending.status}"): {late}'

@@ -104,6 +104,7 @@ def wire_fake(
     answers_unknown: bool = False,
     as_recorded: bool = False,
     api_key: str = API_KEY,
+    seed: str = "",
 ) -> FakeWiring[Mock]:
     """Put an interceptor before a fake service of its own, and what a test holds before that.
 
@@ -125,9 +126,11 @@ def wire_fake(
         as_recorded: Whether the factory can only make what can be ordered of the real service.
 
         api_key: The key that users are given.
+
+        seed: Makes the ids of batches differ from another test's.
     """
     scripts = Scripts()
-    service = Service()
+    service = Service(seed=seed)
     service.account.watch(log.changed)
     service.account.invalid_hosts_fail = as_recorded or answers_unknown
     upstream = FakeUpstream(service, clock, base_url, answers_unknown=answers_unknown)

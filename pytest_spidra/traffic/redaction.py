@@ -7,16 +7,14 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from pytest_spidra.traffic.secret_patterns import (
+from pytest_spidra.traffic.secret_names import (
     KEY_HEADERS,
-    SHORTEST_KEY,
-    fields_in,
     header_names_a_secret,
     is_placeholder,
     is_secret_for_its_name,
     names_a_secret,
-    secrets_in,
 )
+from pytest_spidra.traffic.secret_patterns import SHORTEST_KEY, fields_in, secrets_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection

@@ -1,7 +1,6 @@
-r"""What is a secret: the one table of patterns, and the names that announce one.
+r"""What is a secret although nobody has said so: the one table, for the log, cassettes and ``spidra-cassette check``.
 
-The log, the cassettes and ``spidra-cassette check`` all ask here. A new secret is a row with a sample, which a
-test sends through all three.
+A new secret is a row with a sample, which a test sends through all three.
 """
 
 from __future__ import annotations
@@ -9,109 +8,21 @@ from __future__ import annotations
 import base64
 import re
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import TYPE_CHECKING
-from urllib.parse import unquote
+
+from pytest_spidra.traffic.secret_names import (
+    is_placeholder,
+    is_secret_for_its_name,
+    looks_random,
+    names_a_secret,
+    plain_name,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 SHORTEST_KEY = 8
 """Characters of an API key that can be looked for without finding it in every word."""
-
-KEY_HEADERS = frozenset({"authorization", "x-api-key"})
-
-
-# What a value looks like --------------------------------------------------------------------------------------
-
-# Words and numbers as people write them: "blue-widget", "BlueWidget", "v2", "2026-11-23".
-_WORD = re.compile(r"(?:[A-Z]?[a-z]{0,14}|[A-Z]{1,15}|(?:[A-Z][a-z]{2,14}){2,5})[0-9]{0,4}|[0-9]{1,14}")
-_APART = re.compile(r"[^A-Za-z0-9]+")
-_SAYS_SO = re.compile(
-    r"(?i)[\W_]*(?:\[?secret[ -]?[0-9]*\]?|redacted|filtered|removed|masked|hidden|scrubbed|dummy|fake|placeholder"
-    r"|example|x+)[\W_]*[0-9]*[\W_]*"
-)
-
-
-def is_placeholder(value: str) -> bool:
-    """Tell whether a value only says that a secret stood there: ours, and those that people and vcrpy write."""
-    return _SAYS_SO.fullmatch(unquote(value)) is not None or not value.strip("*•. ")
-
-
-def looks_random(value: str) -> bool:
-    """Tell whether a value looks like a token, and not like words, numbers or the address of a page."""
-    value = unquote(value)
-    if len(value) < 8 or "://" in value or value.startswith("/") or any(map(str.isspace, value)):
-        return False
-    if is_placeholder(value):
-        return False
-    return not all(_WORD.fullmatch(part) for part in _APART.split(value))
-
-
-# What a name announces ----------------------------------------------------------------------------------------
-
-_SECRETS = (
-    r"token|secret|passw(?:or)?d|passphrase|passcode|sess(?:ion)?id|session|cookies?|csrf|xsrf|csrfmiddlewaretoken"
-    r"|signature|credentials?|authorization|bearer|apikey|apisecret|(?:access|private|signing|encryption|auth)key"
-)
-_NAMED = re.compile(rf"(?:{_SECRETS}|auth)(?:id|key|value|hash|string|data|header|raw|code)?[0-9]*")
-_ENDS = re.compile(rf".*?{_NAMED.pattern}|pass|pwd|sid|jwt|sig|connectsid")
-_HOLDS = re.compile(
-    rf"{_SECRETS.replace('token', 'token(?!s)', 1)}|auth(?:[-_]|$)|(?:^|[-_])(?:pass|pwd|jwt|sig)$"
-)
-_ABOUT = re.compile(
-    r".*(?:count|type|policy|mode|limit|method|version|expires?(?:in|at)?|name|ttl|status|affinity|url|usage"
-    r"|length|lifetime|required|enabled|consent)"
-)
-_ALWAYS = re.compile(r".*(?:passw(?:or)?d|passphrase|passcode|secret|cookies?|pwd|^pass)[0-9]*")
-_BARE_WORD = re.compile(r"[a-z]+|[A-Z][a-z]+|[0-9]{1,4}|")
-
-
-@lru_cache(maxsize=4096)  # the same few names in thousands of bodies
-def _plain(name: str) -> str:
-    return "".join(filter(str.isalnum, name.lower()))
-
-
-@lru_cache(maxsize=4096)
-def names_a_secret(name: str) -> bool:
-    """Tell whether the name of a field, header or parameter ends in saying that its value is a secret.
-
-    ``authToken``, ``X-CSRF-Token`` and ``PASSWD`` do; ``token_count``, ``author`` and ``cookie-policy`` do not.
-    """
-    if len(name) > 64 or set(name) & set("/=?{ "):  # a text, or a URL
-        return False
-    plain = _plain(name)
-    return _ENDS.fullmatch(plain) is not None and not _ABOUT.fullmatch(plain)
-
-
-@lru_cache(maxsize=4096)
-def header_names_a_secret(name: str) -> bool:
-    """Tell whether a header that a client sends says anywhere in its name that it carries a secret."""
-    if names_a_secret(name):
-        return True
-    return _HOLDS.search(name.lower()) is not None and not _ABOUT.fullmatch(_plain(name))
-
-
-def is_secret_for_its_name(name: str, value: str, *, sent: bool) -> bool:
-    """Tell whether a value is secret for its name, which `names_a_secret`.
-
-    Args:
-        name: The name.
-
-        value: The value. One that says nothing (``Bearer``, ``basic``, ``none``) is no secret.
-
-        sent: Whether the client sends it: then it is meant to let somebody in. Scraped pages are full of
-            fields called token that hold words, so elsewhere the value has to look like one, too.
-    """
-    if is_placeholder(value) or "://" in value:
-        return False
-    plain = _plain(name)
-    if _ALWAYS.fullmatch(plain):
-        return bool(value.strip()) if sent else len(value) > 5 and not any(map(str.isspace, value))
-    return not _BARE_WORD.fullmatch(value.strip()) if sent else looks_random(value)
-
-
-# What gives itself away ---------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -148,7 +59,7 @@ def _basic(found: re.Match[str]) -> bool:
 
 
 def _parameter(found: re.Match[str]) -> bool:
-    return (names_a_secret(found[1]) or _plain(found[1]) in {"key", "policy"}) and looks_random(found[2])
+    return (names_a_secret(found[1]) or plain_name(found[1]) in {"key", "policy"}) and looks_random(found[2])
 
 
 def _digits_and_letters(found: re.Match[str]) -> bool:
@@ -159,7 +70,7 @@ _VALUE = r"((?:(?!%26|%23|%3F|&amp;)[^&#?\s\"'<>`\\)\]}])+)"
 _BEFORE = r"(?:[?&#;]|%3F|%26|%23)"
 _IS = r"(?:=|%3D)"
 
-PATTERNS = (
+SECRET_PATTERNS = (
     SecretPattern(
         "a Spidra key",
         re.compile(r"spd_([A-Za-z0-9_-]{8,})"),
@@ -308,7 +219,7 @@ PATTERNS = (
 def secrets_in(text: str) -> Iterator[tuple[int, int, str]]:
     """Yield where secrets stand in a text that give themselves away: from, to, and what each is, for people."""
     lower = text.lower()
-    for row in PATTERNS:
+    for row in SECRET_PATTERNS:
         if any(hint in lower for hint in row.hints):
             for found in row.pattern.finditer(text):
                 if row.is_one(found):

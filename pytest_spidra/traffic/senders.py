@@ -54,9 +54,13 @@ def merged(exchanges: Iterable[Exchange]) -> dict[int, int]:
 def _task() -> Any:
     """Return the task that runs just now, None when it is the thread's own or there is none."""
     asyncio = sys.modules.get("asyncio")
-    if asyncio is not None and (loop := asyncio._get_running_loop()) is not None:
-        task = asyncio.current_task(loop)
-        return None if task is None or _is_the_runners(task) else task
+    if asyncio is not None:
+        try:
+            task = asyncio.current_task()
+        except RuntimeError:  # no loop runs in this thread
+            task = None
+        if task is not None:
+            return None if _is_the_runners(task) else task
     trio = sys.modules.get("trio")
     if trio is None:
         return None

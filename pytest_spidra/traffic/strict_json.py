@@ -25,6 +25,7 @@ def _refuse(constant: str) -> None:
 
 
 def json_or_none(content: bytes) -> Any:
+    """Return the JSON value that `content` holds, None when it holds none."""
     try:
         return parse_json(content)
     except ValueError:

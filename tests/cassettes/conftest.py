@@ -53,10 +53,7 @@ def suite(pytester, monkeypatch):
     monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
     pytester.makefile(".ini", pytest=INI)
 
-    sources = []
-
     def suite(source, *, conftest="", ini=""):
-        sources.append(source)
         pytester.makefile(".ini", pytest=INI + ini)
         pytester.makepyfile(test_shop=SHOP + source)
         pytester.makeconftest(conftest)
@@ -66,11 +63,10 @@ def suite(pytester, monkeypatch):
         return pytester.runpytest("-p", "no:hypothesispytest", *args)
 
     yield suite
-    if any("Spidra(" in source for source in sources):
-        # The SDK's sync client leaves its connections to the collector, which complains of each.
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ResourceWarning)
-            gc.collect()
+    # The SDK's sync client leaves its connections to the collector, which complains of each.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
 
 
 @pytest.fixture

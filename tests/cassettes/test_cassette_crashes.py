@@ -62,12 +62,12 @@ def old(request, suite, record, cassettes):
     return unchanged
 
 
-NO_KEY = "        httpx.get(spidra_api.base_url + '/batch/scrape/nobody')\n"
+TWICE = "        submit(client, ['https://a.example/'] * 2)\n"
 
 FAILING = {
     "the test fails": ("        assert False\n", (), "assert False"),
-    "a rule fails it": (NO_KEY, ("--spidra-rules=error",), "missing-key:"),
-    "a rule's warning is an error": (NO_KEY, ("--spidra-rules=warn", "-W", "error"), "missing-key:"),
+    "a rule fails it": (TWICE, ("--spidra-rules=error",), "duplicate-urls:"),
+    "a rule's warning is an error": (TWICE, ("--spidra-rules=warn", "-W", "error"), "duplicate-urls:"),
     "a scripted step is left": (
         "        spidra_api.batch.retry.script(503)\n",
         (),

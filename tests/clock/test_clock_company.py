@@ -252,15 +252,15 @@ def test_a_real_timeout_still_strikes(
         monkeypatch.delenv(name, raising=False)
     subprocess_pytest.makepyfile(
         """
-        import time
+        import itertools, time
         import pytest
 
         @pytest.mark.timeout(1, method="signal", func_only=True)
         def test_endless(clock):
             # Not a failure of this test: of where the signal comes, pytest cannot always show the line.
             with pytest.raises(pytest.fail.Exception, match="Timeout"):
-                while True:
-                    time.sleep(5)
+                for seconds in itertools.count():  # the same wait again and again is ended by the clock
+                    time.sleep(seconds / 1000)
 
         def test_next():
             begun = time.perf_counter()
@@ -278,10 +278,11 @@ def test_hypothesis_runs_on_the_clock(subprocess_pytest: pytest.Pytester) -> Non
     subprocess_pytest.makepyfile(
         """
         import time
-        from hypothesis import given, strategies as st
+        from hypothesis import given, settings, strategies as st
         from pytest_spidra.clock.virtual import VirtualClock
 
-        @given(st.integers(1, 100))
+        @settings(deadline=100_000)  # milliseconds
+        @given(st.integers(101, 1000))
         def test_any(seconds):
             with VirtualClock() as clock:
                 time.sleep(seconds)
@@ -292,11 +293,11 @@ def test_hypothesis_runs_on_the_clock(subprocess_pytest: pytest.Pytester) -> Non
 
 
 def test_nothing_heavy_is_imported(subprocess_pytest: pytest.Pytester, tmp_path: Path) -> None:
-    """Importing the module imports neither asyncio nor trio nor selectors."""
+    """Importing the module imports neither asyncio nor trio nor selectors nor time-machine."""
     script = tmp_path / "script.py"
     script.write_text(
         "import sys\nbefore = set(sys.modules)\nimport pytest_spidra.clock.virtual\n"
-        "print(sorted({'asyncio', 'trio', 'selectors', 'dis', 'inspect'} & (set(sys.modules) - before)))\n"
+        "print(sorted({'asyncio', 'trio', 'selectors', 'dis', 'inspect', 'time_machine'} & (set(sys.modules) - before)))\n"
     )
     result = subprocess_pytest.runpython(script)
     result.stdout.fnmatch_lines(["[[][]]"])

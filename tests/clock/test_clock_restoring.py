@@ -51,7 +51,7 @@ def patched_names() -> dict[str, int]:
     state = {
         f"{module_name}.{name}": id(value)
         for module_name, module in list(sys.modules.items())
-        if isinstance(module, types.ModuleType) and module is not stand_ins
+        if issubclass(type(module), types.ModuleType) and module is not stand_ins
         for name, value in list(object.__getattribute__(module, "__dict__").items())
         if id(value) in wanted
     }

@@ -7,6 +7,7 @@ from urllib.parse import urlencode
 
 from pytest_spidra.fake.account import Account
 from pytest_spidra.fake.outcomes import batch_end
+from pytest_spidra.fake.placing import place
 from pytest_spidra.fake.service import ME, Service
 from pytest_spidra.traffic.request import Request
 
@@ -25,7 +26,8 @@ class Client:
     """Asks a service of its own; time passes by `wait` only."""
 
     def __init__(self, **settings):
-        self.service = Service(Account(**settings))
+        # A price that is not 1 tells credits from counts.
+        self.service = Service(Account(**{"price_per_url": 2, **settings}))
         self.now = NOW
 
     @property
@@ -73,7 +75,8 @@ class Client:
 
     def place(self, what=3, status="completed", failing=0, owner=ME, outcomes=None):
         """Put a batch there that was submitted before the test began; return its id."""
-        state = self.service.place(
+        state = place(
+            self.service,
             urls(what) if isinstance(what, int) else what,
             {"output": "json"},
             self.now,

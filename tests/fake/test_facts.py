@@ -6,6 +6,7 @@ import re
 import pytest
 from fake_client import BATCHES, KEY, NOW, Client, urls
 
+from pytest_spidra.fake import serializers
 from pytest_spidra.fake.account import RateLimit
 from pytest_spidra.fake.outcomes import completed, failed, stuck
 from pytest_spidra.traffic import error_replies
@@ -38,7 +39,11 @@ def answer(reply):
 
 def everything(client):
     """Return all that a client could find out without moving a batch, and the account."""
-    return client.list().json, client.account.credits, client.ledger
+    states = client.service.batches.values()
+    for state in states:
+        state.advance(client.now)
+    shown = [serializers.batch(state, "seconds") for state in states]
+    return shown, client.account.credits, client.ledger
 
 
 # -- authentication ------------------------------------------------------------------------------------
@@ -238,12 +243,12 @@ def test_schema_warnings_come_with_a_schema_and_only_if_there_are_any(warnings, 
         assert set(body) == {"status", "batchId", "total"}
 
 
-def test_a_new_batch_is_pending(client):
+def test_the_list_shows_a_batch_without_its_items(client):
     batch_id = client.submitted(2)
     (job,) = client.jobs()
     assert job == {
         "uuid": batch_id,
-        "status": "pending",
+        "status": "running",
         "totalUrls": 2,
         "completedCount": 0,
         "failedCount": 0,
@@ -773,10 +778,10 @@ def test_the_list_is_newest_first_whenever_a_batch_was_placed(client):
 
 def test_the_list_agrees_with_the_status(client):
     client.will(failed())
-    batch_id = client.submitted(3)
+    client.submit(3)
     for _ in range(3):
-        batch = client.seen(batch_id)
         (job,) = client.jobs()
+        (batch,), *_ = everything(client)
         for name in ("status", "totalUrls", "completedCount", "failedCount", "createdAt", "finishedAt"):
             assert job[name] == batch[name]
 
@@ -788,11 +793,13 @@ def test_the_list_shows_what_time_alone_did(client):
     assert client.jobs()[0]["status"] == "completed"
 
 
-def test_asking_for_the_list_is_no_look(client):
-    batch_id = client.submitted(1)
-    for _ in range(5):
-        assert client.jobs()[0]["status"] == "pending"
-    assert client.seen(batch_id)["status"] == "running"
+def test_a_look_at_the_list_is_a_look_at_each_batch_on_the_page(client):
+    """Who polls the list sees its batches end; those on other pages stay as they are."""
+    client.submit(1)
+    client.submit(1)
+    shown = [[job["status"] for job in client.list(limit=1).json["jobs"]] for _ in range(2)]
+    assert shown == [["running"], ["completed"]]
+    assert [job["status"] for job in client.list(limit=1, page=2).json["jobs"]] == ["running"]
 
 
 def test_a_strangers_batch_is_in_no_list(client):
@@ -869,7 +876,7 @@ def test_cancel_lets_running_items_go_on_and_charges_them():
     client.get(batch_id)
     client.wait(1)
     assert client.cancel(batch_id).json["cancelledItems"] == 3
-    (job,) = client.jobs()
+    (job,), *_ = everything(client)
     assert (job["status"], job["finishedAt"]) == ("cancelled", "2024-01-15T10:00:01Z")
     assert (job["completedCount"], job["failedCount"]) == (0, 0)
     client.wait(1)
@@ -1262,7 +1269,7 @@ def test_the_403_of_short_credits_is_told_from_that_of_an_invalid_key_by_its_mes
 def test_looking_listing_and_cancelling_need_no_credits(client):
     batch_id = client.submitted(1)
     client.account.credits = 0
-    assert [client.get(batch_id).status, client.list().status, client.cancel(batch_id).status] == [200] * 3
+    assert [client.cancel(batch_id).status, client.get(batch_id).status, client.list().status] == [200] * 3
 
 
 def test_what_a_placed_batch_cost_is_in_no_ledger(client):

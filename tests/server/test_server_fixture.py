@@ -44,7 +44,7 @@ def test_rules_judge_the_clients_of_a_server(run_tests):
     result = run_tests(CARELESS, "--spidra-rules=error")
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(
-        ["double-submission: The service accepted the same URL twice*", "*spidra timeline*"]
+        ["double-submission: The service accepted the same URL twice*", ">*#2 *submit 1 URL*202 queued"]
     )
 
 

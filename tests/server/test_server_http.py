@@ -568,7 +568,7 @@ def test_curl_runs_against_it(server):
 
     body, _, status = curl(*posting, text=long).rpartition(" ")
     assert status == "202"
+    assert curl("-X", "DELETE", f"{url}/{json.loads(body)['batchId']}").endswith(" 200")
     assert curl(url).endswith(" 200")
     assert curl("--http2", url).endswith(" 200")  # it offers an upgrade, and goes on without
     assert curl("-I", url).endswith(" 404")
-    assert curl("-X", "DELETE", f"{url}/{json.loads(body)['batchId']}").endswith(" 200")

@@ -94,5 +94,5 @@ def test_a_loop_that_sends_a_lost_submit_again_is_accused(server):
     done = run_loop(server, "resends")
 
     assert done.returncode == 0
-    assert {"double-submission", "blind-resend"} <= accused(server)
+    assert "double-submission" in accused(server)
     assert len(server.batches) == 2

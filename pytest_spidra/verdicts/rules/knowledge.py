@@ -53,14 +53,20 @@ class Knowledge:
         if exchange.batch_id is None:
             return
         batch = self.batches[exchange.batch_id]
+        if exchange.is_look and looked(exchange):
+            self._look(batch, exchange, exchange.seen_json)
+        elif exchange.seen == 404:
+            batch.status, batch.told = None, exchange
+        else:
+            self._act(batch, exchange)
+
+    @staticmethod
+    def _act(batch: BatchKnowledge, exchange: Exchange) -> None:
+        """Take in what came of something that the client did to a batch."""
         if exchange.is_submit and looked(exchange) and field_of(exchange, "batchId"):
             batch.options, batch.keys, batch.accepted = options_of(exchange), keys_of(exchange), exchange
             if batch.told is None:
                 batch.status, batch.told = "pending", exchange
-        elif exchange.is_look and looked(exchange):
-            self._look(batch, exchange, exchange.seen_json)
-        elif exchange.seen == 404:
-            batch.status, batch.told = None, exchange
         elif exchange.is_retry and not exchange.failed:
             batch.status, batch.failed, batch.told = "running", 0, exchange
             batch.items = {

@@ -1,0 +1,86 @@
+"""What the interceptor says when it ends a test."""
+
+from __future__ import annotations
+
+import sys
+import sysconfig
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pytest_spidra.traffic import endpoints, timeline
+from pytest_spidra.traffic.redaction import without_keys_in_url
+from pytest_spidra.verdicts.messages import paragraph
+
+if TYPE_CHECKING:
+    from pytest_spidra.traffic.log import ExchangeLog
+    from pytest_spidra.traffic.request import Request
+
+
+def unknown_request(request: Request, *, routable: bool) -> str:
+    """Say that no endpoint takes a request, which are there, and how to go on."""
+    meant = endpoints.closest(request.method, request.path)
+    rows = "\n".join(f"    {row.name:<13} {row.method:<6} {row.path}" for row in endpoints.ENDPOINTS)
+    asked = f"{request.method} {without_keys_in_url(request.target, request.keys)}"
+    route = paragraph("To fix it, correct the request. To answer it yourself, add a route of respx:")
+    route += f'\n    spidra_mock.router.route(method="{request.method}", path__regex="…").respond(…)'
+    return "\n\n".join(
+        [
+            f"No endpoint of {'the fake Spidra answers' if routable else 'the batch API takes'} {asked}.",
+            f"The closest is {meant.name}: {meant.method} {meant.path}.",
+            paragraph(
+                "Against the real API this is an error, or a call that the fake does not know: the test would "
+                "prove nothing."
+                if routable
+                else "Only the batch API is recorded and replayed; the request was not sent."
+            ),
+            f"The endpoints are\n{rows}",
+            route if routable else paragraph("To fix it, correct the request."),
+        ]
+    )
+
+
+def endless(limit: int | None, log: ExchangeLog, elapsed: float) -> str:
+    """Say that the client goes round in circles; `elapsed` are the seconds that the test has lasted."""
+    nothing = "In all of them, no URL was submitted or seen to end for the first time."
+    if elapsed > 0:
+        why = (
+            f"{nothing} The test's clock has gone on meanwhile, {elapsed:g} s in all, so a deadline by time.monotonic, "
+            "time.time or datetime.now would have come. One by time.perf_counter stands still here, and so does what "
+            'a library in C measures: clock="real" is the way out for these.'
+        )
+    else:
+        why = (
+            f"{nothing} No time has passed on the test's clock either: in production this loop would run for ever and "
+            "use up the request quota."
+        )
+    return "\n\n".join(
+        [
+            f"The client sent more than {limit} requests without any progress.",
+            paragraph(why),
+            timeline.render(log),
+            paragraph(
+                "To fix it, give the loop a deadline or a highest number of attempts, and end it on every "
+                "terminal status and on every error that is not transient. To allow it, raise the limit: "
+                "@pytest.mark.spidra(request_limit=…), or the ini option spidra_request_limit."
+            ),
+        ]
+    )
+
+
+def origin_of_request() -> str | None:
+    """Return the innermost line of the user's own code that led here, or None (in a thread of a library)."""
+    ours = __name__.partition(".")[0]
+    paths = sysconfig.get_paths()
+    foreign = tuple(str(Path(paths[name])) for name in ("stdlib", "platstdlib", "purelib", "platlib"))
+    frame = sys._getframe(1)  # noqa: SLF001 - the only way to look at the caller without building a traceback
+    while frame:
+        name = frame.f_code.co_filename
+        if (
+            not name.startswith(("<", *foreign))
+            and frame.f_globals.get("__name__", "").partition(".")[0] != ours
+        ):
+            return f"{name}:{frame.f_lineno}, in {frame.f_code.co_name}"
+        if frame.f_back is None:
+            return None
+        frame = frame.f_back
+    return None
