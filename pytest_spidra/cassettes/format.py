@@ -27,6 +27,7 @@ from pytest_spidra.cassettes.recording import Interaction, Recording, Times
 from pytest_spidra.cassettes.writing import Writing
 from pytest_spidra.secrets.compression import decoded
 from pytest_spidra.traffic.address import BASE_URL
+from pytest_spidra.traffic.redaction import request_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
@@ -139,7 +140,7 @@ class Format:
         """Return a request as the filters of `spidra_vcr_config` leave it, for vcrpy and for us."""
         filtered = self._filtered(to_vcr(request, base_url))
         if filtered is None:
-            msg = f"spidra_vcr_config drops the request {request.method} {request.target}"
+            msg = f"spidra_vcr_config drops the request {request_line(request)}"
             raise CassetteError(msg)
         told = to_dict(filtered)
         told["body"], told["headers"] = decoded(told["body"] or b"", told["headers"])
@@ -179,7 +180,7 @@ class Format:
             response = asked and self._filtered_response(to_response(reply, times))
             if not response:
                 msg = (
-                    f"spidra_vcr_config drops {request.method} {request.target}: a replay could not answer it. "
+                    f"spidra_vcr_config drops {request_line(request)}: a replay could not answer it. "
                     f"{path} is as it was."
                 )
                 raise CassetteError(msg)

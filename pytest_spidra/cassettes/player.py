@@ -16,7 +16,7 @@ from pytest_spidra.cassettes.match_keys import SUBMITS, all_agree, match_key
 from pytest_spidra.cassettes.secret_values import Values, learned, parts, restored, unified
 from pytest_spidra.traffic import describe, endpoints
 from pytest_spidra.traffic.pending import UnanswerableError
-from pytest_spidra.traffic.redaction import Redaction, without_keys_in_url
+from pytest_spidra.traffic.redaction import Redaction, request_line
 from pytest_spidra.verdicts.messages import paragraph
 
 if TYPE_CHECKING:
@@ -191,11 +191,10 @@ class Player:
     def _refusal(self, asked: MatchKey) -> str:
         """Say what was asked, what was recorded, and what to do."""
         request = asked.request
-        target = without_keys_in_url(request.target, request.keys)
         told = [
             paragraph(f"The client asked for what {self.recording.path} does not hold here."),
             paragraph(WHY),
-            f"    asked     {request.method} {target}{_size(request)}\n    recorded  {self._due(asked)}",
+            f"    asked     {request_line(request)}{_size(request)}\n    recorded  {self._due(asked)}",
         ]
         if difference := self._difference(asked):
             told.append(difference)

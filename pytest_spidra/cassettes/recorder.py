@@ -10,13 +10,15 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from pytest_spidra.cassettes.errors import CassetteError, MissingCassetteError
+from pytest_spidra.cassettes.errors import CassetteError
 from pytest_spidra.cassettes.recording import Times
+from pytest_spidra.cassettes.secret_values import unified
 from pytest_spidra.clients.network_errors import innermost, reasons
 from pytest_spidra.clock.loops import running_loop
 from pytest_spidra.clock.units import MICROSECONDS
 from pytest_spidra.traffic import endpoints
 from pytest_spidra.traffic.pending import UnanswerableError
+from pytest_spidra.traffic.redaction import request_line, without_keys
 from pytest_spidra.traffic.reply import Reply
 from pytest_spidra.traffic.secret_patterns import SHORTEST_KEY
 from pytest_spidra.verdicts.messages import paragraph
@@ -42,17 +44,22 @@ class Recorder:
 
         key: The API key, which must not get into the file.
 
-        began: When this run of pytest began: a cassette that is younger was recorded in it, by another test.
+        began: When this run of pytest began: a cassette that is younger was recorded in it.
+
+        test: The id of the test, noted in the file: what another test has recorded is not overwritten.
     """
 
     routable = False
 
-    def __init__(self, path: Path, writing: Format, base_url: str, key: str, *, began: float) -> None:
+    def __init__(
+        self, path: Path, writing: Format, base_url: str, key: str, *, began: float, test: str = ""
+    ) -> None:
         self.path = path
         self._writing = writing
         self._base_url = base_url
         self._keys = {key}
         self._began = began
+        self._test = test
         self._under_way: dict[int, RecordedCall] = {}
         self._done: dict[int, tuple[Request, Reply, Times]] = {}
         self._sent = 0
@@ -64,6 +71,11 @@ class Recorder:
     def knows(self, request: Request) -> bool:
         """Whether it is a request to the batch API: only those are recorded, so only those are sent."""
         return endpoints.match(request.method, request.path) is not None
+
+    @property
+    def keys(self) -> list[str]:
+        """The API keys that must be seen nowhere."""
+        return sorted({key.strip() for key in self._keys}, key=len, reverse=True)
 
     @property
     def busy(self) -> bool:
@@ -92,7 +104,7 @@ class Recorder:
         """Note that a request had no reply: no cassette can hold that."""
         with self._lock:
             self._under_way.pop(call.number, None)
-            self._broken = self._broken or f"{call.request.method} {call.request.target} {why}"
+            self._broken = self._broken or f"{request_line(call.request)} {why}"
 
     def check(self) -> None:
         """See that the cassette can be written, before anything is paid for.
@@ -119,7 +131,7 @@ class Recorder:
         """
         if not self._broken and self._under_way:
             call = next(iter(self._under_way.values()))
-            self._broken = f"{call.request.method} {call.request.target} had no reply when the test ended"
+            self._broken = f"{request_line(call.request)} had no reply when the test ended"
         if self._broken:
             raise CassetteError(
                 "\n\n".join(
@@ -139,25 +151,35 @@ class Recorder:
         with _alone_in(self.path.parent):
             if self._saved is None:
                 self._refuse_sharing(done)
-            self._writing.write(self.path, done, self._base_url, self._keys)
+            self._writing.write(self.path, done, self._base_url, self._keys, self._test)
         self._saved = len(done)
 
     def _refuse_sharing(self, done: list[tuple[Request, Reply, Times]]) -> None:
-        """Refuse to replace what another test has recorded in this run with something else."""
+        """Refuse to replace what another test has recorded with something else."""
         try:
+            there = self._writing.read(self.path, self._base_url)
             young = self.path.stat().st_mtime >= self._began
-            there = self._writing.read(self.path, self._base_url) if young else None
-        except (OSError, MissingCassetteError, CassetteError):
+        except (OSError, CassetteError):
             return
-        if there is None:
+        another = there.test != self._test if there.test and self._test else young
+        sent = [request for request, _, _ in done]
+        if not another or _same_requests([one.request for one in there.interactions], sent):
             return
-        if [_kind(request) for request, _, _ in done] != [_kind(one.request) for one in there.interactions]:
-            raise CassetteError(
-                paragraph(
-                    f"{self.path} was not written: another test has recorded other requests into it a moment ago, "
-                    "and only one of them could be replayed. Give each test a cassette of its own."
-                )
+        whose = there.test or "another test, made in this run"
+        raise CassetteError(
+            "\n\n".join(
+                [
+                    paragraph(
+                        f"{self.path} was not written: it is the recording of {whose}, which sent other requests, and "
+                        "only one of the two could be replayed."
+                    ),
+                    paragraph(
+                        "To fix it, give each test a cassette of its own, @pytest.mark.spidra(cassette=…), or delete "
+                        "the file when that test is no more."
+                    ),
+                ]
             )
+        )
 
 
 class ConcurrencyDetector:
@@ -221,10 +243,8 @@ class RecordedCall:
         raise UnanswerableError(
             "\n\n".join(
                 [
-                    paragraph(
-                        f"The recording ends here: {self.request.method} {self.request.target} {fate}{hope}."
-                    ),
-                    f"    {name}: {error}",
+                    paragraph(f"The recording ends here: {request_line(self.request)} {fate}{hope}."),
+                    f"    {name}: {without_keys(str(error), self._recorder.keys)}",
                     *map(paragraph, why),
                     paragraph(
                         "A cassette holds replies only, so nothing of this recording was kept. A broken connection "
@@ -232,7 +252,7 @@ class RecordedCall:
                     ),
                 ]
             )
-        )
+        ) from None  # the library's own error would be shown as it is, and says what it could not send
 
     def cancelled(self) -> None:
         """The client stopped waiting."""
@@ -257,10 +277,16 @@ def _alone_in(folder: Path) -> Iterator[None]:
             os.close(number)
 
 
-def _kind(request: Request) -> tuple[str, int, object]:
-    """Return what stays of a request from one recording to the next: not the ids of batches."""
-    body = request.json
-    return request.method, request.path.count("/"), body.get("urls") if isinstance(body, dict) else None
+def _same_requests(there: list[Request], sent: list[Request]) -> bool:
+    """Tell whether two recordings are of the same requests, ids of batches and secrets aside."""
+    return len(there) == len(sent) and all(map(_alike, there, sent))
+
+
+def _alike(there: Request, sent: Request) -> bool:
+    if (there.method, there.path.count("/")) != (sent.method, sent.path.count("/")):
+        return False
+    urls = [body.get("urls") if isinstance(body, dict) else None for body in (there.json, sent.json)]
+    return unified(urls[0], urls[1], {}) is not None
 
 
 _NOT_SENT = frozenset({"ConnectError", "ConnectTimeout", "PoolTimeout", "UnsupportedProtocol"})

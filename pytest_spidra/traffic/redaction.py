@@ -91,6 +91,11 @@ class Redaction:
         return REDACTED if number == 1 else f"{REDACTED[:-1]} {number}]"
 
 
+def request_line(request: Request) -> str:
+    """Return a request's method, path and query, without secrets."""
+    return f"{request.method} {without_keys_in_url(request.target, request.keys)}"
+
+
 def without_keys_in_url(target: str, keys: list[str]) -> str:
     """Return path and query without keys: those in headers, and what a URL may hold in place of one."""
     return without_keys(_KEY_PARAMETER.sub(rf"\1{REDACTED}", target), keys)
