@@ -117,7 +117,6 @@ def test_check_of_good_cassettes_exits_with_0(write, capsys):
     """Without a path it looks through ``cassettes``; hidden and other files are nobody's business."""
     write()
     write("deep/b.json")
-    Path("cassettes/.a.yaml.x.tmp").write_text("half")
     Path("cassettes/.hidden.yaml").write_text("half")
     Path("cassettes/README.md").write_text("words")
     assert main(["check"]) == 0
@@ -132,6 +131,38 @@ def test_check_finds_secrets_and_does_not_print_them(write, capsys):
     assert f"{path}: interaction 1, request header x-api-key: " in out
     assert KEY not in out
     assert out.endswith("1 cassette checked, 1 problem\n")
+
+
+def test_check_names_what_a_killed_recording_has_left(write, capsys):
+    write()
+    Path("cassettes/.a.yaml.x.tmp").write_text("half")
+    assert main(["check"]) == 1
+    assert capsys.readouterr().out == (
+        "cassettes/.a.yaml.x.tmp: left by a recording that was killed: delete it\n"
+        "1 cassette checked, 1 problem\n"
+    )
+
+
+def test_check_of_a_folder_without_cassettes_exits_with_2(tmp_path, capsys):
+    """A line in CI that looks at the wrong folder is to be noticed."""
+    (tmp_path / "README.md").write_text("words")
+    assert main(["check", str(tmp_path)]) == 2
+    assert capsys.readouterr().err == (
+        f"spidra-cassette: there is no cassette in {tmp_path}: a check of nothing shows nothing\n"
+    )
+
+
+def test_check_finds_in_a_cassette_of_another_tool_what_the_scrubber_would_take(write, capsys):
+    path = write()
+    text = path.read_text().replace("x-api-key", "x-session-token").replace("[secret 1]", "9fK2mQ7xR4tV1bZ8")
+    path.write_text(text.replace("https://a.example/", "https://me:hunter2@a.example/?sig=9fK2mQ7xR4tV1bZ8"))
+    assert main(["check", str(path)]) == 1
+    out = capsys.readouterr().out
+    assert f"{path}: interaction 1, request header x-session-token: x-session-token not redacted\n" in out
+    assert f"{path}: interaction 1, request body: a password in a URL\n" in out
+    assert f"{path}: interaction 1, request body: a secret in a URL\n" in out
+    assert "hunter2" not in out
+    assert "9fK2" not in out
 
 
 @pytest.mark.parametrize("text", ["", "interactions:\n", "{", "- 1\n", "version: 2\ninteractions: []\n"])

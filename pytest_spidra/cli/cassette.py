@@ -43,8 +43,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     show.add_argument("file", type=Path, metavar="FILE")
     check = commands.add_parser(
         "check",
-        help="look for secrets, unreadable files and unfinished batches",
-        description="Looks for secrets, unreadable files and unfinished batches. Exits with 1 when there is one.",
+        help="look for secrets, unreadable and left files, and unfinished batches",
+        description="Looks for secrets, unreadable files, files that a killed recording has left, and unfinished batches. "
+        "Exits with 1 when there is one, and with 2 when there is nothing to look at.",
     )
     check.add_argument(
         "paths",
@@ -88,18 +89,24 @@ def _recorded(recording: Recording) -> str:
 
 def _check(paths: Sequence[Path], *, allow_unfinished: bool) -> int:
     files: list[Path] = []
+    left: list[Path] = []
     for path in paths:
-        if path.is_dir():
-            files += sorted(one for one in path.rglob("*") if _is_cassette(one))
-        elif path.exists():
-            files.append(path)
-        else:
+        if not path.exists():
             return _trouble(f"there is no {path}")
+        inside = sorted(path.rglob("*")) if path.is_dir() else [path]
+        found = [one for one in inside if one == path or _is_cassette(one)]
+        if not found:
+            return _trouble(f"there is no cassette in {path}: a check of nothing shows nothing")
+        files += found
+        left += [one for one in inside if _is_left(one)]
     problems = 0
     for file in files:
         for problem in _problems(file, allow_unfinished=allow_unfinished):
             _print(f"{file}: {problem}")
             problems += 1
+    for file in left:
+        _print(f"{file}: left by a recording that was killed: delete it")
+        problems += 1
     _print(
         f"{_counted(len(files), 'cassette')} checked, {_counted(problems, 'problem') if problems else 'all good'}"
     )
@@ -108,6 +115,10 @@ def _check(paths: Sequence[Path], *, allow_unfinished: bool) -> int:
 
 def _is_cassette(file: Path) -> bool:
     return file.is_file() and file.suffix in SUFFIXES and not file.name.startswith(".")
+
+
+def _is_left(file: Path) -> bool:
+    return file.name.startswith(".") and file.suffix == ".tmp" and bool(SUFFIXES & set(file.suffixes))
 
 
 def _problems(file: Path, *, allow_unfinished: bool) -> Iterator[str]:
