@@ -174,6 +174,8 @@ def sdk_again_after_any_error(base_url, api_key, urls):
             break
         except (httpx.TransportError, spidra.SpidraServerError):
             time.sleep(40)
+    else:
+        return None
     return list(client.watch_batch(batch_id, timeout=150))
 
 
@@ -309,10 +311,13 @@ def retries_blindly(base_url, api_key, urls):
     """A retry that did not come back is sent again, without a look."""
     with httpx.Client(base_url=base_url, headers={"x-api-key": api_key}) as http:
         batch_id = http.post("/batch/scrape", json={"urls": urls}).raise_for_status().json()["batchId"]
-        if _finished(http, batch_id)["failedCount"]:
+        batch = _finished(http, batch_id)
+        if batch["failedCount"] and batch["status"] != "cancelled":
             for _ in range(2):
                 try:
-                    if not http.post(f"/batch/scrape/{batch_id}/retry").is_server_error:
+                    reply = http.post(f"/batch/scrape/{batch_id}/retry")
+                    if reply.status_code != 400 and not reply.is_server_error:
+                        reply.raise_for_status()
                         break
                 except httpx.TransportError as error:
                     print(error)

@@ -27,7 +27,9 @@ def retries_what_still_runs(base_url, api_key, urls):
         time.sleep(3)
         batch = http.get(f"/batch/scrape/{batch_id}").raise_for_status().json()
         if batch["status"] in ("pending", "running"):
-            http.post(f"/batch/scrape/{batch_id}/retry")
+            reply = http.post(f"/batch/scrape/{batch_id}/retry")
+            if reply.status_code != 400:
+                reply.raise_for_status()
             time.sleep(5)
         return _finished(http, batch_id)["items"]
 

@@ -56,6 +56,13 @@ def at_once(mock, urls):
     mock.batch.outcomes(dict.fromkeys(urls, completed(after_polls=0)))
 
 
+def one_fails_early(mock, urls):
+    """The first page fails long before the others are done."""
+    late = completed(after_seconds=20)
+    early = [failed("Timeout", after_seconds=3), late]
+    mock.batch.outcomes({url: late if n else early for n, url in enumerate(urls)})
+
+
 def slow(mock, urls):
     mock.batch.outcomes(dict.fromkeys(urls, completed(after_seconds=70)))
 
@@ -117,7 +124,7 @@ def bad_day(mock, urls):
     """Everything once: a refused submit, a lost look, a gateway's page, a refused retry."""
     work(mock, urls, bad=1)
     mock.batch.submit.script(503)
-    mock.batch.get.script(reply_lost(), gateway_error(502))
+    mock.batch.get.script(reply_lost("RemoteProtocolError"), gateway_error(502))
     mock.batch.retry.script(503)
 
 
@@ -135,6 +142,7 @@ SCRIPTS = {
     "uneven": uneven,
     "one_is_stuck": one_is_stuck,
     "one_fails_once": outcomes(bad=1),
+    "one_fails_early": one_fails_early,
     "half_fail_twice": outcomes(bad=3, rounds=2),
     "one_fails_for_ever": outcomes(bad=1, rounds=20),
     "all_fail_for_ever": outcomes(bad=1000, rounds=20),
@@ -178,7 +186,7 @@ SCRIPTS = {
     "get_401_for_ever": steps("get", forever=401),
     "get_reply_cut": steps("get", ok(body="truncated")),
     "get_outage": steps("get", forever=503),
-    "get_lost_for_ever": steps("get", forever=request_lost("ConnectTimeout")),
+    "get_lost_for_ever": steps("get", forever=request_lost()),
     # -- the retry
     "retry_503": steps("retry", 503, bad=2),
     "retry_504_after_the_work": steps("retry", http_error(504, processed=True), bad=2),
