@@ -46,7 +46,9 @@ def gather_of_chunks(base_url, api_key, urls):
     async def main():
         async with httpx.AsyncClient(base_url=base_url, headers={"x-api-key": api_key}) as http:
             half = len(urls) // 2
-            return await asyncio.gather(one(http, urls[:half]), one(http, urls[half:]), return_exceptions=True)
+            return await asyncio.gather(
+                one(http, urls[:half]), one(http, urls[half:]), return_exceptions=True
+            )
 
     return asyncio.run(main())
 
@@ -93,7 +95,10 @@ def task_group_of_chunks(base_url, api_key, urls):
         return None
 
     async def main():
-        async with httpx.AsyncClient(base_url=base_url, headers={"x-api-key": api_key}) as http, asyncio.TaskGroup() as group:
+        async with (
+            httpx.AsyncClient(base_url=base_url, headers={"x-api-key": api_key}) as http,
+            asyncio.TaskGroup() as group,
+        ):
             for at in range(0, len(urls), 2):
                 group.create_task(one(http, urls[at : at + 2]))
 
@@ -148,7 +153,9 @@ def three_watchers_of_one_batch(base_url, api_key, urls):
         async with httpx.AsyncClient(base_url=base_url, headers={"x-api-key": api_key}) as http:
             reply = await http.post("/batch/scrape", json={"urls": urls})
             path = f"/batch/scrape/{reply.raise_for_status().json()['batchId']}"
-            return await asyncio.gather(*(watch(http, path, interval) for interval in (2, 3, 5)), return_exceptions=True)
+            return await asyncio.gather(
+                *(watch(http, path, interval) for interval in (2, 3, 5)), return_exceptions=True
+            )
 
     return asyncio.run(main())
 
@@ -204,7 +211,10 @@ def producer_and_collectors(base_url, api_key, urls):
         queue, items = asyncio.Queue(), []
         async with httpx.AsyncClient(base_url=base_url, headers={"x-api-key": api_key}) as http:
             await asyncio.gather(
-                produce(http, queue), collect(http, queue, items), collect(http, queue, items), return_exceptions=True
+                produce(http, queue),
+                collect(http, queue, items),
+                collect(http, queue, items),
+                return_exceptions=True,
             )
         return items
 
@@ -241,7 +251,10 @@ def pool_with_one_client(base_url, api_key, urls):
         raise RuntimeError(path)
 
     def one(chunk):
-        path = "/batch/scrape/" + http.post("/batch/scrape", json={"urls": chunk}).raise_for_status().json()["batchId"]
+        path = (
+            "/batch/scrape/"
+            + http.post("/batch/scrape", json={"urls": chunk}).raise_for_status().json()["batchId"]
+        )
         for _ in range(40):
             batch = look(path)
             if batch["status"] in TERMINAL:
@@ -258,7 +271,10 @@ def pool_with_one_client(base_url, api_key, urls):
 def watcher_thread_beside_main(base_url, api_key, urls):
     """A daemon-like thread prints the progress every five seconds, the main thread waits for the end."""
     with httpx.Client(base_url=base_url, headers={"x-api-key": api_key}) as http:
-        path = "/batch/scrape/" + http.post("/batch/scrape", json={"urls": urls}).raise_for_status().json()["batchId"]
+        path = (
+            "/batch/scrape/"
+            + http.post("/batch/scrape", json={"urls": urls}).raise_for_status().json()["batchId"]
+        )
         over = []
 
         def watch():

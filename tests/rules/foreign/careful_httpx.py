@@ -34,7 +34,10 @@ def plain_retry_rounds(base_url, api_key, urls):
     """Look until the end, and have what failed retried, at most twice."""
     headers = {"Authorization": f"Bearer {api_key}"}
     with httpx.Client(base_url=base_url, headers=headers, timeout=20) as http:
-        path = "/batch/scrape/" + http.post("/batch/scrape", json={"urls": urls}).raise_for_status().json()["batchId"]
+        path = (
+            "/batch/scrape/"
+            + http.post("/batch/scrape", json={"urls": urls}).raise_for_status().json()["batchId"]
+        )
         for attempt in range(3):
             for _ in range(60):
                 batch = http.get(path).raise_for_status().json()
@@ -76,7 +79,10 @@ class _Patient:
 def class_with_a_retry_policy(base_url, api_key, urls):
     """One method decides what is sent again; POSTs only where they were refused."""
     client = _Patient(base_url, api_key)
-    path = "/batch/scrape/" + client.send("POST", "/batch/scrape", json={"urls": urls, "prompt": "price"}).json()["batchId"]
+    path = (
+        "/batch/scrape/"
+        + client.send("POST", "/batch/scrape", json={"urls": urls, "prompt": "price"}).json()["batchId"]
+    )
     rounds = 0
     deadline = time.monotonic() + 300
     while time.monotonic() < deadline:
@@ -125,7 +131,10 @@ def looks_for_a_lost_submit(base_url, api_key, urls):
 def looks_after_a_lost_retry(base_url, api_key, urls):
     """After a retry of unknown fate, look at the batch and decide by its failedCount."""
     with httpx.Client(base_url=base_url, headers={"x-api-key": api_key}) as http:
-        path = "/batch/scrape/" + http.post("/batch/scrape", json={"urls": urls}).raise_for_status().json()["batchId"]
+        path = (
+            "/batch/scrape/"
+            + http.post("/batch/scrape", json={"urls": urls}).raise_for_status().json()["batchId"]
+        )
 
         def finished():
             for _ in range(60):
@@ -169,14 +178,19 @@ def _items(http, path):
 def generator_of_items(base_url, api_key, urls):
     """Hand on every item once, as soon as it has ended."""
     with httpx.Client(base_url=base_url, headers={"x-api-key": api_key}) as http:
-        reply = http.post("/batch/scrape", json={"urls": urls, "output": "markdown"}).raise_for_status().json()
+        reply = (
+            http.post("/batch/scrape", json={"urls": urls, "output": "markdown"}).raise_for_status().json()
+        )
         return {item["url"]: item["result"] for item in _items(http, f"/batch/scrape/{reply['batchId']}")}
 
 
 def deadline_and_cancel(base_url, api_key, urls):
     """After a minute, cancel, and take what there is."""
     with httpx.Client(base_url=base_url, headers={"x-api-key": api_key}) as http:
-        path = "/batch/scrape/" + http.post("/batch/scrape", json={"urls": urls}).raise_for_status().json()["batchId"]
+        path = (
+            "/batch/scrape/"
+            + http.post("/batch/scrape", json={"urls": urls}).raise_for_status().json()["batchId"]
+        )
         started = time.monotonic()
         while True:
             batch = http.get(path).raise_for_status().json()
@@ -197,7 +211,9 @@ def resumes_by_the_saved_id(base_url, api_key, urls):
     def run(dies):
         with httpx.Client(base_url=base_url, headers={"x-api-key": api_key}) as http:
             if "batch" not in state:
-                state["batch"] = http.post("/batch/scrape", json={"urls": urls}).raise_for_status().json()["batchId"]
+                state["batch"] = (
+                    http.post("/batch/scrape", json={"urls": urls}).raise_for_status().json()["batchId"]
+                )
             for _ in range(40):
                 batch = http.get(f"/batch/scrape/{state['batch']}").raise_for_status().json()
                 if batch["status"] in TERMINAL:
@@ -225,7 +241,9 @@ def resumes_with_what_is_missing(base_url, api_key, urls):
             if not todo:
                 break
             with httpx.Client(base_url=base_url, headers={"x-api-key": api_key}) as http:
-                batch_id = http.post("/batch/scrape", json={"urls": todo}).raise_for_status().json()["batchId"]
+                batch_id = (
+                    http.post("/batch/scrape", json={"urls": todo}).raise_for_status().json()["batchId"]
+                )
                 for _ in range(60):
                     time.sleep(4)
                     batch = http.get(f"/batch/scrape/{batch_id}").raise_for_status().json()
@@ -243,7 +261,11 @@ def chunk_after_chunk(base_url, api_key, urls, size=4):
     results = []
     with httpx.Client(base_url=base_url, headers={"x-api-key": api_key}) as http:
         for at in range(0, len(urls), size):
-            batch_id = http.post("/batch/scrape", json={"urls": urls[at : at + size]}).raise_for_status().json()["batchId"]
+            batch_id = (
+                http.post("/batch/scrape", json={"urls": urls[at : at + size]})
+                .raise_for_status()
+                .json()["batchId"]
+            )
             for _ in range(30):
                 batch = http.get(f"/batch/scrape/{batch_id}").raise_for_status().json()
                 if batch["status"] in TERMINAL:
@@ -261,7 +283,11 @@ def all_chunks_then_all_looks(base_url, api_key, urls):
         for chunk in chunks:
             reply = http.post("/batch/scrape", json={"urls": chunk})
             if reply.status_code == 429:
-                time.sleep(float(reply.headers.get("retry-after", 60)) if "," not in reply.headers.get("retry-after", "") else 60)
+                time.sleep(
+                    float(reply.headers.get("retry-after", 60))
+                    if "," not in reply.headers.get("retry-after", "")
+                    else 60
+                )
                 reply = http.post("/batch/scrape", json={"urls": chunk})
             open_ones.append(reply.raise_for_status().json()["batchId"])
         items = []
@@ -355,7 +381,10 @@ def documented_loop(base_url, api_key, urls, attempts=3):
 def report_and_archive(base_url, api_key, urls):
     """When all is done, the report fetches the batch, and so does the archive."""
     with httpx.Client(base_url=base_url, headers={"x-api-key": api_key}) as http:
-        path = "/batch/scrape/" + http.post("/batch/scrape", json={"urls": urls}).raise_for_status().json()["batchId"]
+        path = (
+            "/batch/scrape/"
+            + http.post("/batch/scrape", json={"urls": urls}).raise_for_status().json()["batchId"]
+        )
         for _ in range(60):
             if http.get(path).raise_for_status().json()["status"] in TERMINAL:
                 break
@@ -392,7 +421,11 @@ def price_monitor(base_url, api_key, urls):
     for _ in range(3):
         with httpx.Client(base_url=base_url, headers={"x-api-key": api_key}) as http:
             try:
-                batch_id = http.post("/batch/scrape", json={"urls": urls, "prompt": "price"}).raise_for_status().json()["batchId"]
+                batch_id = (
+                    http.post("/batch/scrape", json={"urls": urls, "prompt": "price"})
+                    .raise_for_status()
+                    .json()["batchId"]
+                )
                 for _ in range(30):
                     time.sleep(10)
                     batch = http.get(f"/batch/scrape/{batch_id}").raise_for_status().json()

@@ -60,8 +60,12 @@ def tenacity_waits_as_asked(base_url, api_key, urls):
         return isinstance(error, httpx.HTTPStatusError) and error.response.status_code in {429, 502, 503}
 
     stop = tenacity.stop_after_attempt(5)
-    submit = tenacity.Retrying(retry=tenacity.retry_if_exception(refused), wait=_wait_as_asked, stop=stop, reraise=True)
-    look = tenacity.Retrying(retry=tenacity.retry_if_exception(_passing), wait=_wait_as_asked, stop=stop, reraise=True)
+    submit = tenacity.Retrying(
+        retry=tenacity.retry_if_exception(refused), wait=_wait_as_asked, stop=stop, reraise=True
+    )
+    look = tenacity.Retrying(
+        retry=tenacity.retry_if_exception(_passing), wait=_wait_as_asked, stop=stop, reraise=True
+    )
     reply = submit(lambda: http.post("/batch/scrape", json={"urls": urls}).raise_for_status())
     path = f"/batch/scrape/{reply.json()['batchId']}"
     for _ in range(60):
@@ -118,13 +122,17 @@ def stamina_around_the_looks(base_url, api_key, urls):
     def on(error):
         if not _passing(error):
             return False
-        asked = error.response.headers.get("retry-after") if isinstance(error, httpx.HTTPStatusError) else None
+        asked = (
+            error.response.headers.get("retry-after") if isinstance(error, httpx.HTTPStatusError) else None
+        )
         return float(asked) if asked and asked.isdigit() else True
 
     with httpx.Client(base_url=base_url, headers={"x-api-key": api_key}) as http:
         batch_id = http.post("/batch/scrape", json={"urls": urls}).raise_for_status().json()["batchId"]
         for _ in range(50):
-            for attempt in stamina.retry_context(on=on, attempts=5, timeout=None, wait_initial=1.0, wait_max=30.0, wait_jitter=1.0):
+            for attempt in stamina.retry_context(
+                on=on, attempts=5, timeout=None, wait_initial=1.0, wait_max=30.0, wait_jitter=1.0
+            ):
                 with attempt:
                     batch = http.get(f"/batch/scrape/{batch_id}").raise_for_status().json()
             if batch["status"] in TERMINAL:
@@ -139,7 +147,9 @@ def stamina_async_decorator(base_url, api_key, urls):
     async def main():
         async with httpx.AsyncClient(base_url=base_url, headers={"x-api-key": api_key}) as http:
 
-            @stamina.retry(on=httpx.TransportError, attempts=4, timeout=None, wait_initial=2.0, wait_jitter=0.5)
+            @stamina.retry(
+                on=httpx.TransportError, attempts=4, timeout=None, wait_initial=2.0, wait_jitter=0.5
+            )
             async def look(batch_id):
                 return await http.get(f"/batch/scrape/{batch_id}")
 
@@ -163,7 +173,9 @@ def backoff_around_the_looks(base_url, api_key, urls):
             reply = getattr(error, "response", None)
             return reply is not None and (reply.status_code < 500 or "retry-after" in reply.headers)
 
-        @backoff.on_exception(backoff.expo, httpx.HTTPError, giveup=hopeless, max_tries=4, factor=2, jitter=None)
+        @backoff.on_exception(
+            backoff.expo, httpx.HTTPError, giveup=hopeless, max_tries=4, factor=2, jitter=None
+        )
         def look(batch_id):
             return http.get(f"/batch/scrape/{batch_id}").raise_for_status().json()
 
@@ -180,7 +192,13 @@ def backoff_polls_by_predicate(base_url, api_key, urls):
     with httpx.Client(base_url=base_url, headers={"x-api-key": api_key}) as http:
         batch_id = http.post("/batch/scrape", json={"urls": urls}).raise_for_status().json()["batchId"]
 
-        @backoff.on_predicate(backoff.constant, lambda batch: batch["status"] not in TERMINAL, interval=4, jitter=None, max_tries=60)
+        @backoff.on_predicate(
+            backoff.constant,
+            lambda batch: batch["status"] not in TERMINAL,
+            interval=4,
+            jitter=None,
+            max_tries=60,
+        )
         def poll():
             return http.get(f"/batch/scrape/{batch_id}").raise_for_status().json()
 
@@ -216,7 +234,10 @@ def transport_of_httpx_retries_posts_where_refused(base_url, api_key, urls):
     )
     layers = httpx_retries.RetryTransport(httpx_retries.RetryTransport(transport, retry=safe), retry=posts)
     with httpx.Client(base_url=base_url, headers={"x-api-key": api_key}, transport=layers) as http:
-        path = "/batch/scrape/" + http.post("/batch/scrape", json={"urls": urls}).raise_for_status().json()["batchId"]
+        path = (
+            "/batch/scrape/"
+            + http.post("/batch/scrape", json={"urls": urls}).raise_for_status().json()["batchId"]
+        )
         for round_ in range(3):
             for _ in range(40):
                 batch = http.get(path).raise_for_status().json()

@@ -26,7 +26,10 @@ def sdk_watch_and_retry_round(base_url, api_key, urls):
     client = spidra.Spidra(api_key=api_key, api_url=base_url)
     batch_id = client.start_batch_scrape(urls).batch_id
     items = {item.url: item for item in client.watch_batch(batch_id, timeout=200)}
-    if any(item.status == "failed" for item in items.values()) and client.get_batch_scrape(batch_id).status == "completed":
+    if (
+        any(item.status == "failed" for item in items.values())
+        and client.get_batch_scrape(batch_id).status == "completed"
+    ):
         client.retry_batch_scrape(batch_id)
         items |= {item.url: item for item in client.watch_batch(batch_id, timeout=200)}
     return items
@@ -95,7 +98,9 @@ def sdk_gather_of_chunks(base_url, api_key, urls):
         async with spidra.AsyncSpidra(api_key=api_key, api_url=base_url) as client:
             third = -(-len(urls) // 3)
             chunks = [urls[at : at + third] for at in range(0, len(urls), third)]
-            return await asyncio.gather(*(client.batch_scrape(chunk, timeout=200) for chunk in chunks), return_exceptions=True)
+            return await asyncio.gather(
+                *(client.batch_scrape(chunk, timeout=200) for chunk in chunks), return_exceptions=True
+            )
 
     return asyncio.run(main())
 
@@ -113,7 +118,9 @@ def sdk_two_watchers(base_url, api_key, urls):
             batch_id = (await client.start_batch_scrape(urls)).batch_id
 
             async def watch(interval):
-                return [item async for item in client.watch_batch(batch_id, poll_interval=interval, timeout=200)]
+                return [
+                    item async for item in client.watch_batch(batch_id, poll_interval=interval, timeout=200)
+                ]
 
             return await asyncio.gather(watch(4), watch(6), return_exceptions=True)
 
@@ -127,7 +134,9 @@ def sdk_finds_a_lost_submit(base_url, api_key, urls):
     except (httpx.TransportError, spidra.SpidraServerError, ValueError):
         time.sleep(10)
         jobs = client.list_batch_scrapes(limit=5).jobs
-        mine = [job.uuid for job in jobs if [item.url for item in client.get_batch_scrape(job.uuid).items] == urls]
+        mine = [
+            job.uuid for job in jobs if [item.url for item in client.get_batch_scrape(job.uuid).items] == urls
+        ]
         if not mine:
             raise
         batch_id = mine[0]

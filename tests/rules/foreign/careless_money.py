@@ -80,7 +80,9 @@ def resends_without_what_the_cache_has(base_url, api_key, urls):
         for _ in range(2):
             todo = [url for url in urls if url not in cache]
             try:
-                batch_id = http.post("/batch/scrape", json={"urls": todo}).raise_for_status().json()["batchId"]
+                batch_id = (
+                    http.post("/batch/scrape", json={"urls": todo}).raise_for_status().json()["batchId"]
+                )
                 return _finished(http, batch_id)["items"]
             except httpx.TimeoutException:
                 cache.add(urls[0])
@@ -112,7 +114,9 @@ def tenacity_around_the_submit(base_url, api_key, urls):
 def stamina_on_timeouts_of_the_submit(base_url, api_key, urls):
     """stamina on broken connections, the POST's among them."""
     with httpx.Client(base_url=base_url, headers={"x-api-key": api_key}) as http:
-        for attempt in stamina.retry_context(on=httpx.TransportError, attempts=3, timeout=None, wait_initial=2.0):
+        for attempt in stamina.retry_context(
+            on=httpx.TransportError, attempts=3, timeout=None, wait_initial=2.0
+        ):
             with attempt:
                 reply = http.post("/batch/scrape", json={"urls": urls})
         return _finished(http, reply.raise_for_status().json()["batchId"])["items"]
@@ -126,7 +130,9 @@ def backoff_around_the_submit(base_url, api_key, urls):
             reply = getattr(error, "response", None)
             return reply is not None and (reply.is_client_error or "retry-after" in reply.headers)
 
-        @backoff.on_exception(backoff.expo, httpx.HTTPError, giveup=hopeless, max_tries=3, factor=3, jitter=None)
+        @backoff.on_exception(
+            backoff.expo, httpx.HTTPError, giveup=hopeless, max_tries=3, factor=3, jitter=None
+        )
         def submit():
             return http.post("/batch/scrape", json={"urls": urls}).raise_for_status()
 
@@ -135,7 +141,9 @@ def backoff_around_the_submit(base_url, api_key, urls):
 
 def httpx_retries_for_posts(base_url, api_key, urls):
     """POST among the methods: the transport now repeats it after 504 and after timeouts, too."""
-    retry = httpx_retries.Retry(total=3, backoff_factor=2.0, backoff_jitter=0.0, allowed_methods=["GET", "POST"])
+    retry = httpx_retries.Retry(
+        total=3, backoff_factor=2.0, backoff_jitter=0.0, allowed_methods=["GET", "POST"]
+    )
     with httpx.Client(
         base_url=base_url, headers={"x-api-key": api_key}, transport=httpx_retries.RetryTransport(retry=retry)
     ) as http:
@@ -187,7 +195,10 @@ def whole_job_in_tenacity(base_url, api_key, urls):
         return isinstance(error, httpx.HTTPStatusError) and error.response.is_server_error
 
     @tenacity.retry(
-        retry=tenacity.retry_if_exception(passing), wait=tenacity.wait_fixed(31), stop=tenacity.stop_after_attempt(3), reraise=True
+        retry=tenacity.retry_if_exception(passing),
+        wait=tenacity.wait_fixed(31),
+        stop=tenacity.stop_after_attempt(3),
+        reraise=True,
     )
     def job():
         batch_id = http.post("/batch/scrape", json={"urls": urls}).raise_for_status().json()["batchId"]
@@ -288,7 +299,11 @@ def sdk_runs_twice_in_two_functions(base_url, api_key, urls):
     """The report and the export each scrape for themselves."""
 
     def scrape():
-        return spidra.Spidra(api_key=api_key, api_url=base_url).batch_scrape(urls, prompt="price", timeout=100).items
+        return (
+            spidra.Spidra(api_key=api_key, api_url=base_url)
+            .batch_scrape(urls, prompt="price", timeout=100)
+            .items
+        )
 
     report, export = scrape(), scrape()
     return report, export
@@ -304,7 +319,11 @@ def a_page_twice_in_one_submit(base_url, api_key, urls):
 
 def sdk_a_page_three_times(base_url, api_key, urls):
     """The same with the SDK, which sends what it is given."""
-    return spidra.Spidra(api_key=api_key, api_url=base_url).batch_scrape([urls[0], *urls, urls[0]], timeout=150).items
+    return (
+        spidra.Spidra(api_key=api_key, api_url=base_url)
+        .batch_scrape([urls[0], *urls, urls[0]], timeout=150)
+        .items
+    )
 
 
 def retries_blindly(base_url, api_key, urls):

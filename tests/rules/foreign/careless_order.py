@@ -88,7 +88,10 @@ def retries_what_was_cancelled(base_url, api_key, urls):
 def cancels_and_then_retries(base_url, api_key, urls):
     """It cancels what is slow, looks, and thinks that a retry would take it up again."""
     with httpx.Client(base_url=base_url, headers={"x-api-key": api_key}) as http:
-        path = "/batch/scrape/" + http.post("/batch/scrape", json={"urls": urls}).raise_for_status().json()["batchId"]
+        path = (
+            "/batch/scrape/"
+            + http.post("/batch/scrape", json={"urls": urls}).raise_for_status().json()["batchId"]
+        )
         for _ in range(4):
             time.sleep(5)
             batch = http.get(path).raise_for_status().json()
@@ -146,7 +149,14 @@ def stamina_on_every_error(base_url, api_key, urls):
     """stamina on HTTPStatusError for the looks: 401 and 404 are errors, too."""
     with httpx.Client(base_url=base_url, headers={"x-api-key": api_key}) as http:
 
-        @stamina.retry(on=httpx.HTTPStatusError, attempts=6, timeout=None, wait_initial=21.0, wait_max=40.0, wait_jitter=0.0)
+        @stamina.retry(
+            on=httpx.HTTPStatusError,
+            attempts=6,
+            timeout=None,
+            wait_initial=21.0,
+            wait_max=40.0,
+            wait_jitter=0.0,
+        )
         def look(batch_id):
             return http.get(f"/batch/scrape/{batch_id}").raise_for_status().json()
 
@@ -165,6 +175,9 @@ def polls_through_every_error(base_url, api_key, urls):
         for _ in range(20):
             time.sleep(31)
             reply = http.get(f"/batch/scrape/{batch_id}")
-            if reply.headers["content-type"].startswith("application/json") and reply.json()["status"] in TERMINAL:
+            if (
+                reply.headers["content-type"].startswith("application/json")
+                and reply.json()["status"] in TERMINAL
+            ):
                 return reply.json()["items"]
         return None

@@ -42,7 +42,10 @@ def tenacity_that_knows_no_headers(base_url, api_key, urls):
         return isinstance(error, httpx.HTTPStatusError) and error.response.status_code in {429, 503}
 
     @tenacity.retry(
-        retry=tenacity.retry_if_exception(refused), wait=tenacity.wait_fixed(10), stop=tenacity.stop_after_attempt(3), reraise=True
+        retry=tenacity.retry_if_exception(refused),
+        wait=tenacity.wait_fixed(10),
+        stop=tenacity.stop_after_attempt(3),
+        reraise=True,
     )
     def send(method, path, **more):
         return http.request(method, path, **more).raise_for_status().json()
@@ -98,7 +101,10 @@ def next_chunk_after_a_429(base_url, api_key, urls):
             time.sleep(1)
         if later:
             time.sleep(60)
-        ids += [http.post("/batch/scrape", json={"urls": chunk}).raise_for_status().json()["batchId"] for chunk in later]
+        ids += [
+            http.post("/batch/scrape", json={"urls": chunk}).raise_for_status().json()["batchId"]
+            for chunk in later
+        ]
         return [_finished(http, batch_id)["items"] for batch_id in ids]
 
 
@@ -106,7 +112,10 @@ def the_other_batch_after_a_429(base_url, api_key, urls):
     """Two batches in turns: a 429 for one does not keep it from asking for the other."""
     with httpx.Client(base_url=base_url, headers={"x-api-key": api_key}) as http:
         half = len(urls) // 2
-        ids = [http.post("/batch/scrape", json={"urls": some}).raise_for_status().json()["batchId"] for some in (urls[:half], urls[half:])]
+        ids = [
+            http.post("/batch/scrape", json={"urls": some}).raise_for_status().json()["batchId"]
+            for some in (urls[:half], urls[half:])
+        ]
         for _ in range(15):
             for batch_id in list(ids):
                 reply = http.get(f"/batch/scrape/{batch_id}")
@@ -140,7 +149,11 @@ def polls_without_a_pause(base_url, api_key, urls):
 
 def sdk_with_a_tiny_interval(base_url, api_key, urls):
     """poll_interval is in seconds, not in minutes."""
-    return spidra.Spidra(api_key=api_key, api_url=base_url).batch_scrape(urls, poll_interval=0.1, timeout=15).items
+    return (
+        spidra.Spidra(api_key=api_key, api_url=base_url)
+        .batch_scrape(urls, poll_interval=0.1, timeout=15)
+        .items
+    )
 
 
 def gather_with_tiny_sleeps(base_url, api_key, urls):
@@ -159,7 +172,9 @@ def gather_with_tiny_sleeps(base_url, api_key, urls):
     async def main():
         async with httpx.AsyncClient(base_url=base_url, headers={"x-api-key": api_key}) as http:
             half = len(urls) // 2
-            return await asyncio.gather(one(http, urls[:half]), one(http, urls[half:]), return_exceptions=True)
+            return await asyncio.gather(
+                one(http, urls[:half]), one(http, urls[half:]), return_exceptions=True
+            )
 
     return asyncio.run(main())
 
@@ -221,7 +236,9 @@ def tenacity_without_a_wait(base_url, api_key, urls):
             return error.response.is_server_error and "retry-after" not in error.response.headers
         return isinstance(error, httpx.TransportError)
 
-    @tenacity.retry(retry=tenacity.retry_if_exception(passing), stop=tenacity.stop_after_attempt(8), reraise=True)
+    @tenacity.retry(
+        retry=tenacity.retry_if_exception(passing), stop=tenacity.stop_after_attempt(8), reraise=True
+    )
     def look(batch_id):
         return http.get(f"/batch/scrape/{batch_id}").raise_for_status().json()
 

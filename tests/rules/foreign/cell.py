@@ -62,7 +62,8 @@ def spidra_mock():
         ) as mock:
             yield mock
         return
-    from pytest_spidra.session import FakeSession, Settings  # noqa: PLC0415 - until there is mock_spidra
+    from pytest_spidra.sessions.fake_sessions import FakeSession  # noqa: PLC0415 - until there is mock_spidra
+    from pytest_spidra.settings import Settings  # noqa: PLC0415 - likewise
 
     settings = Settings("https://api.spidra.io/api", REQUEST_LIMIT, allow_unused_steps=True, rules="off")
     session = FakeSession(settings)
@@ -109,7 +110,11 @@ def _words(exchanges):
         state = f"{body.get('status', '')[:4]}" if one.endpoint == "batch.get" and seen == 200 else ""
         if state and body.get("failedCount"):
             state += f"!{body['failedCount']}"
-        urls = f"[{len(one.request_json['urls'])}]" if isinstance(one.request_json, dict) and "urls" in one.request_json else ""
+        urls = (
+            f"[{len(one.request_json['urls'])}]"
+            if isinstance(one.request_json, dict) and "urls" in one.request_json
+            else ""
+        )
         where = f"~{one.batch_id.lstrip('0')[:1]}" if one.batch_id else ""
         word = f"+{one.sent_at - last:.1f} {one.endpoint.removeprefix('batch.')}{where}{urls}={seen}{state}"
         last = one.sent_at

@@ -103,7 +103,9 @@ FAULTS = {
         "double-submission": f"submit_502_after_the_work submit_504_after_the_work {LOST}",
         "blind-resend": "submit_504",
     },
-    "wait_for_around_the_submit": {"double-submission": "submit_reply_late"},  # its own doing; other errors end it
+    "wait_for_around_the_submit": {
+        "double-submission": "submit_reply_late"
+    },  # its own doing; other errors end it
     "sdk_again_after_any_error": {  # the SDK waits 60 seconds for a reply, so a late one comes
         "double-submission": (
             "submit_502_after_the_work submit_504_after_the_work submit_reply_lost lost_submit_and_no_list"
@@ -126,7 +128,9 @@ FAULTS = {
         "double-submission|resubmitted-unfinished": "submit_reply_cut",
         "resubmitted-unfinished": "get_reply_cut",
     },
-    "everything_again_after_a_cancel": {"paid-again": "uneven one_is_stuck"},  # slow: nothing was done by then
+    "everything_again_after_a_cancel": {
+        "paid-again": "uneven one_is_stuck"
+    },  # slow: nothing was done by then
     "everything_again_when_something_failed": {"paid-again": HALF_GOOD},
     "runs_twice_to_be_sure": {"paid-again": f"{GOOD} {HALF_GOOD}"},
     "sdk_runs_twice_in_two_functions": {
@@ -164,7 +168,9 @@ FAULTS = {
             "get_503 get_504 get_busy"
         ),
     },
-    "retries_what_was_cancelled": {"retry-of-cancelled": "batch_is_cancelled batch_is_cancelled_after_a_failure"},
+    "retries_what_was_cancelled": {
+        "retry-of-cancelled": "batch_is_cancelled batch_is_cancelled_after_a_failure"
+    },
     "cancels_and_then_retries": {"retry-of-cancelled": "slow one_is_stuck"},
     "refused_retry_again_and_again": {"permanent-error-resent": "credits_run_out retry_403_for_ever"},
     "sdk_refused_retry_again_and_again": {
@@ -237,10 +243,14 @@ def fits(found, wanted):
 
 
 def _check():
-    unknown = [name for name in FAULTS if name not in CARELESS] + [name for name in EXCEPTIONS if name not in CAREFUL]
+    unknown = [name for name in FAULTS if name not in CARELESS] + [
+        name for name in EXCEPTIONS if name not in CAREFUL
+    ]
     unknown += [name for name in CARELESS if name not in FAULTS]
     for rules in (*FAULTS.values(), *EXCEPTIONS.values()):
-        unknown += [script for scripts in rules.values() for script in scripts.split() if script not in SCRIPTS]
+        unknown += [
+            script for scripts in rules.values() for script in scripts.split() if script not in SCRIPTS
+        ]
     assert not unknown, unknown
 
 

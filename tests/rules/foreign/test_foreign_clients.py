@@ -12,7 +12,9 @@ from weather import SCRIPTS
 pytestmark = [
     pytest.mark.foreign,
     # Until the rules are what the table says they are.
-    pytest.mark.skipif("SPIDRA_FOREIGN" not in os.environ, reason="SPIDRA_FOREIGN=1 runs the table of foreign clients"),
+    pytest.mark.skipif(
+        "SPIDRA_FOREIGN" not in os.environ, reason="SPIDRA_FOREIGN=1 runs the table of foreign clients"
+    ),
 ]
 
 URLS = [f"https://shop.example/{n}" for n in range(1, 7)]
