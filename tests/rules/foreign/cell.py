@@ -67,10 +67,11 @@ def spidra_mock():
 
     settings = Settings("https://api.spidra.io/api", REQUEST_LIMIT, allow_unused_steps=True, rules="off")
     session = FakeSession(settings)
-    with session.open():
-        session.to_front()
+    session.open()
+    try:
         yield session.mock
-    session.sweep()
+    finally:
+        session.close()
 
 
 def run_cell(client, script, urls, *, judge=True) -> Cell:
