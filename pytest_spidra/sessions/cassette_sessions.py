@@ -233,7 +233,7 @@ class Refusing:
         """Whether it is a request to the batch API."""
         return endpoints.match(request.method, request.path) is not None
 
-    def answer(self, request: Request) -> NoReturn:  # noqa: ARG002 - the signature is that of Inside
+    def answer(self, request: Request) -> NoReturn:  # noqa: ARG002 - the signature is that of LocalUpstream
         """Refuse.
 
         Raises:
