@@ -25,7 +25,10 @@ def test_every_code_block_is_a_test_that_passes(pytester):
         tests += [f"{names[0]}.py::{name}{mode}" for name in names for mode in modes]
         pytester.makepyfile(**{names[0]: block})
         # What it replays was recorded for the example of the same name.
-        shutil.copytree(ROOT / "cassettes" / "test_record_and_replay", pytester.path / "cassettes" / names[0])
+        shutil.copytree(
+            ROOT / "cassettes" / "tests" / "examples" / "test_record_and_replay",
+            pytester.path / "cassettes" / names[0],
+        )
     pytester.makeini("[pytest]\nasyncio_mode = auto\nasyncio_default_fixture_loop_scope = function\n")
 
     result = pytester.runpytest_subprocess("-rA", "-W", "error", "--spidra-rules=error", timeout=100)

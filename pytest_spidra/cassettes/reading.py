@@ -36,8 +36,7 @@ class Reading:
             with told_as(Path(path), number):
                 requests.append(from_dict(request))
                 responses.append(convert_to_bytes(response))
-        metadata = data.get("metadata")
-        self.test = str(metadata.get("test") or "") if isinstance(metadata, dict) else ""
+        self.test = str(data.get("test") or "")
         return requests, responses
 
 

@@ -42,7 +42,7 @@ class Writing:
         for request, response in zip(requests, responses, strict=True):
             scrubber.reserve(request.body)
             scrubber.reserve(response["body"]["string"])
-        clean: dict[str, Any] = {"requests": [], "responses": []}
+        clean: dict[str, list[Any]] = {"requests": [], "responses": []}
         for number, (request, response) in enumerate(zip(requests, responses, strict=True), 1):
             try:
                 clean["requests"].append(from_dict(scrubber.request(to_dict(request))))
@@ -52,10 +52,7 @@ class Writing:
             except ValueError as error:
                 msg = f"{path} was not written because of interaction {number}. {error}"
                 raise CassetteError(msg) from None
-        metadata = {**cassette_dict.get("metadata", {}), **({"test": self._test} if self._test else {})}
-        if metadata:
-            clean["metadata"] = metadata
-        text = serialize(clean, yaml_text if serializer is yamlserializer else serializer)
+        text = serialize(clean, _Noted(yaml_text if serializer is yamlserializer else serializer, self._test))
         for found in find_keys(text, self._keys):
             where, _, place = _in_words(found.where, text).partition(", ")
             how = found.what.removeprefix("an API key").strip() or "as it is"
@@ -65,6 +62,22 @@ class Writing:
         except OSError as error:
             msg = f"{path} could not be written: {error}"
             raise CassetteError(msg) from None
+
+
+class _Noted:
+    """A serialiser of vcrpy that notes whose recording it is.
+
+    vcrpy has a place for notes, ``metadata``; pytest-recording cannot read a file that has it.
+    """
+
+    def __init__(self, serializer: Any, test: str) -> None:
+        self._serializer = serializer
+        self._test = test
+
+    def serialize(self, cassette: dict[str, Any]) -> str:
+        """Return a cassette as text."""
+        text: str = self._serializer.serialize({**cassette, **({"test": self._test} if self._test else {})})
+        return text
 
 
 def _hidden(path: str, number: int | str, place: str, how: str) -> str:

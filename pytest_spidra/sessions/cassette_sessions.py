@@ -15,12 +15,12 @@ from pytest_spidra.clock.functions import REAL
 from pytest_spidra.clock.real import RealClock
 from pytest_spidra.clock.virtual import VirtualClock
 from pytest_spidra.fixtures.recorded_factory import RecordedFactory
+from pytest_spidra.secrets.keys import checked_key
 from pytest_spidra.sessions.session import Session
 from pytest_spidra.sessions.wiring import wire
 from pytest_spidra.traffic import endpoints
 from pytest_spidra.traffic.log import ExchangeLog
 from pytest_spidra.traffic.pending import UnanswerableError
-from pytest_spidra.traffic.secret_patterns import SHORTEST_KEY
 from pytest_spidra.verdicts.messages import paragraph
 
 if TYPE_CHECKING:
@@ -49,12 +49,15 @@ class Cassette:
         test: The test that plays it, as pytest takes it.
 
         began: When this run of pytest began, in seconds since the Unix epoch.
+
+        owner: The test whose recording it is, by the id that it has in all modes.
     """
 
     path: Path
     config: Mapping[str, Any]
     test: str
     began: float
+    owner: str
 
     def command(self, record: str) -> str:
         """Return the command that records it, ``"once"`` or anew (``"all"``)."""
@@ -149,17 +152,16 @@ class RecordSession(Session):
             path, writing = cassette.opened()
             if sockets_blocked():
                 self.refusal = paragraph(f"This test cannot be recorded: {SOCKETS_BLOCKED} Nothing was sent.")
-            elif not key:
-                self.refusal = "Recording needs an API key: set the environment variable SPIDRA_API_KEY. Nothing was sent."
-            elif len(key) < SHORTEST_KEY:
-                self.refusal = (
-                    f"SPIDRA_API_KEY has {len(key)} characters: too few to keep it out of a cassette. "
-                    "Nothing was sent."
-                )
             else:
-                recorder = Recorder(path, writing, settings.base_url, key, began=cassette.began)
+                key = checked_key(key)
+                recorder = Recorder(
+                    path, writing, settings.base_url, key, began=cassette.began, test=cassette.owner
+                )
                 recorder.check()
                 self._recorder = recorder
+        except ValueError as error:
+            key = None
+            self.refusal = paragraph(f"{error} Nothing was sent.")
         except CassetteError as error:
             self.refusal = _wrapped(str(error))
         upstream = self._recorder or Refusing(self.refusal or "")

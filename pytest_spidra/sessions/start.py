@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-import re
-from hashlib import sha256
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
 
+from pytest_spidra.cassettes.naming import cassette_name, own_id
 from pytest_spidra.sessions.end_of_test import EndOfTest
 from pytest_spidra.sessions.fake_sessions import FakeSession, ServerSession
 from pytest_spidra.settings import BEGAN, END_OF_TEST, marker_settings, modes_of, settings_of
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
     from pytest_spidra.settings import Settings
 
 FIXTURES = ("spidra_mock", "spidra_api", "spidra_server")
-LONGEST_NAME = 200  # bytes; most file systems end at 255, and a temporary name is longer
 
 
 def start_mock(request: pytest.FixtureRequest, fixture: str = "spidra_mock") -> FakeSession:
@@ -49,6 +47,7 @@ def start_api(request: pytest.FixtureRequest, vcr_config: dict[str, Any]) -> Ses
         vcr_config,
         request.node.nodeid.partition("[")[0],
         request.config.stash[BEGAN],
+        _id_of(request.node),
     )
     record = request.config.getoption("spidra_record")
     if record == "all" or (record == "once" and not cassette.exists):
@@ -91,21 +90,16 @@ def _started(request: pytest.FixtureRequest, fixture: str, make: Callable[[Setti
     return session
 
 
+def _id_of(node: Any) -> str:
+    """Return a test's id without what this and other plugins have put into it."""
+    callspec = getattr(node, "callspec", None)
+    return own_id(node.nodeid, callspec.params if callspec else {})
+
+
 def cassette_path(node: Any) -> Path:
     """Return the path of a test's cassette, without a suffix unless the marker gives one."""
     root: Path = node.config.rootpath
     folder = root.joinpath(node.config.getini("spidra_cassette_dir"))
     if named := marker_settings(node).get("cassette"):
         return folder / str(named)
-    parameters = ""
-    if callspec := getattr(node, "callspec", None):
-        # Our own parameter is the last, and the cassette is the same in all modes.
-        rest = re.sub(r"(^|-)(mock|replay)$", "", callspec.id)
-        parameters = f"[{rest}]" if rest else ""
-    classes = [part.name for part in node.listchain() if isinstance(part, pytest.Class)]
-    name = ".".join([*classes, (getattr(node, "originalname", None) or node.name) + parameters])
-    name = re.sub(r'[<>:"/\\|?*\x00-\x1f]', "-", name)
-    if len(name.encode()) > LONGEST_NAME:
-        name = f"{name[:40]}-{sha256(name.encode()).hexdigest()[:16]}"
-    module: str = node.path.stem
-    return folder / module / name
+    return folder / cassette_name(_id_of(node))

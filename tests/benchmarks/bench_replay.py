@@ -75,7 +75,7 @@ def ours(done, config, folder):
     format_.write(file, with_times, BASE_URL, [KEY])
     saved = time.process_time()
     settings = Settings(base_url=BASE_URL, request_limit=10**6, fixture="spidra_api")
-    session = ReplaySession(settings, Cassette(path, config, "bench", time.time()))
+    session = ReplaySession(settings, Cassette(path, config, "bench", time.time(), "bench"))
     loaded = time.process_time()
     with session.open():
         sent(done)
