@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 REDACTED = "[redacted]"
 
+_KEY = re.compile(r"\bspd_[A-Za-z0-9_-]+")
 _KEY_PARAMETER = re.compile(r"(?i)([?&](?:x-)?(?:api[_-]?)?(?:key|token)=)(?!\[redacted)[^&]+")
 
 
@@ -97,8 +98,11 @@ def request_line(request: Request) -> str:
 
 
 def without_keys_in_url(target: str, keys: list[str]) -> str:
-    """Return path and query without keys: those in headers, and what a URL may hold in place of one."""
-    return without_keys(_KEY_PARAMETER.sub(rf"\1{REDACTED}", target), keys)
+    """Return path and query without keys: those in headers, and what a URL may hold in place of one.
+
+    The API has no path with a word that begins like a key, so here any such word is one.
+    """
+    return without_keys(_KEY.sub(REDACTED, _KEY_PARAMETER.sub(rf"\1{REDACTED}", target)), keys)
 
 
 def without_keys(text: str, keys: Collection[str]) -> str:
