@@ -618,3 +618,47 @@ def test_it(spidra_api):
 
 def bodies(path):
     return [one["response"]["body"]["string"] for one in yaml.safe_load(path.read_text())["interactions"]]
+
+
+@pytest.mark.parametrize("around", ["\n", " \t\r\n"])
+def test_white_space_around_the_key_is_no_part_of_it(suite, record, cassettes, monkeypatch, around):
+    monkeypatch.setenv("SPIDRA_API_KEY", around + KEY + around)
+    suite(ONE)(*record()).assert_outcomes(passed=2)
+    assert KEY not in cassettes["test_prices.yaml"].read_text()
+
+
+@pytest.mark.parametrize(
+    ("key", "told"),
+    [
+        (f"{KEY[:9]}\n{KEY[9:]}", "SPIDRA_API_KEY holds characters that no header can carry"),
+        (f"{KEY}\x07x", "SPIDRA_API_KEY holds characters that no header can carry"),
+        (f"{KEY}é", "SPIDRA_API_KEY holds characters that no header can carry"),
+        ("spd_abc", "SPIDRA_API_KEY has 7 characters: too few to keep it out of a cassette."),
+        (" \n", "Recording needs an API key: set the environment variable SPIDRA_API_KEY."),
+    ],
+    ids=["broken", "with a bell", "beyond ASCII", "short", "blank"],
+)
+def test_a_key_that_cannot_be_sent_is_refused_without_being_shown(suite, record, api, monkeypatch, key, told):
+    monkeypatch.setenv("SPIDRA_API_KEY", key)
+    result = suite(ONE, ini="spidra_modes = replay\n")(*record(), "-rA", "--showlocals")
+    result.assert_outcomes(failed=1)
+    shown = " ".join(result.stdout.str().split())
+    assert told in shown
+    assert "Nothing was sent." in shown
+    assert KEY[9:] not in shown
+    assert api.requests() == []
+
+
+def test_modules_of_one_name_have_each_their_own_cassette(suite, record, pytester, cassettes):
+    run = suite("", ini="addopts = --import-mode=importlib\n")
+    for folder in ("unit", "live"):
+        (pytester.path / folder).mkdir()
+        (pytester.path / folder / "test_client.py").write_text(
+            SHOP + ONE.replace("shop.example", f"{folder}.example")
+        )
+    run(*record(), "unit", "live").assert_outcomes(passed=4)
+    run("unit", "live").assert_outcomes(passed=4)
+    names = ["live/test_client/test_prices.yaml", "unit/test_client/test_prices.yaml"]
+    assert cassettes.names == names
+    tests = [yaml.safe_load((cassettes.folder / name).read_text())["test"] for name in names]
+    assert tests == ["live/test_client.py::test_prices", "unit/test_client.py::test_prices"]
