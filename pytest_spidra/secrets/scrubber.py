@@ -118,11 +118,6 @@ class Scrubber:
         """Note what was found in the place that is looked at."""
         self.found.append((self._place, what))
 
-    def text(self, text: str) -> str:
-        """Return any text without secrets: an error's message."""
-        self._place, self._sent = "text", False
-        return self._checked(self._string(text))
-
     def _others(self, message: dict[str, Any], side: str, known: Collection[str]) -> dict[str, Any]:
         others = {}
         for name, value in message.items():

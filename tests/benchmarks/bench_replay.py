@@ -20,7 +20,7 @@ import vcr
 from pytest_spidra.cassettes.format import Format
 from pytest_spidra.cassettes.recording import Times
 from pytest_spidra.sessions.cassette_sessions import Cassette, ReplaySession
-from pytest_spidra.sessions.session import Settings
+from pytest_spidra.settings import Settings
 from pytest_spidra.traffic.reply import Reply
 from pytest_spidra.traffic.request import Request
 
@@ -77,10 +77,13 @@ def ours(done, config, folder):
     settings = Settings(base_url=BASE_URL, request_limit=10**6, fixture="spidra_api")
     session = ReplaySession(settings, Cassette(path, config, "bench", time.time(), "bench"))
     loaded = time.process_time()
-    with session.open():
+    session.open()
+    try:
         sent(done)
-    if reason := session.last_word():
-        raise AssertionError(reason)
+    finally:
+        session.close()
+    if reasons := session.failures():
+        raise AssertionError(reasons)
     return saved - begun, loaded - saved, time.process_time() - loaded
 
 
