@@ -82,7 +82,7 @@ def ours(done, config, folder):
         sent(done)
     finally:
         session.close()
-    if reasons := session.failures():
+    if reasons := session.failures:
         raise AssertionError(reasons)
     return saved - begun, loaded - saved, time.process_time() - loaded
 
