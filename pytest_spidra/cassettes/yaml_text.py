@@ -17,7 +17,7 @@ class _OneLine(dict[str, Any]):
     """A mapping that stands on one line."""
 
 
-class _Dumper(_DUMPER):  # type: ignore[misc] # which of the two is seen when it runs
+class _Dumper(_DUMPER):  # type: ignore[misc]  # which of the two it is, is known when it runs
     """PyYAML's, with block text."""
 
 

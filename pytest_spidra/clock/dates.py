@@ -52,7 +52,7 @@ class Dates:
         self._tell = time_machine.Traveller.time_ns
         self._stack = time_machine.traveller_stack
         self._told = self._make_time_ns(self._tell, self._stack)
-        time_machine.Traveller.time_ns = self._told  # type: ignore[method-assign]
+        time_machine.Traveller.time_ns = self._told  # type: ignore[method-assign]  # time-machine has no hook for this
         self._trip = time_machine.travel(dt.datetime.fromtimestamp(0, dt.UTC), tick=False)
         self._traveller = self._trip.start()
         self._schedule.moved = self._move_others
@@ -72,7 +72,7 @@ class Dates:
         if stack:
             trip.stop()
         if time_machine.Traveller.time_ns is self._told:
-            time_machine.Traveller.time_ns = self._tell  # type: ignore[method-assign]
+            time_machine.Traveller.time_ns = self._tell  # type: ignore[method-assign]  # puts back what stood there
 
     @property
     def now(self) -> int:

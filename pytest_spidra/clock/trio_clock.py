@@ -52,7 +52,7 @@ class _Observer(trio.abc.Instrument):
     def __init__(self, clock: FollowingClock) -> None:
         self.clock = clock
 
-    def before_task_step(self, task: trio.lowlevel.Task) -> None:  # noqa: ARG002
+    def before_task_step(self, task: trio.lowlevel.Task) -> None:  # noqa: ARG002 - the signature is trio's
         self.clock.wake_up()
 
     def after_run(self) -> None:

@@ -156,9 +156,9 @@ def unreached(service: Service, log: ExchangeLog) -> Iterator[str]:
     for unused in service.unused_outcomes():
         asked = max((1 + retries[batch_id] for batch_id in unused.batches), default=0)
         if not unused.batches and unused.url not in submitted:
-            yield f"batch.outcomes: no batch had the URL {unused.url}.{did_you_mean(unused.url, submitted)}".removesuffix(
-                "."
-            )
+            hint = did_you_mean(unused.url, submitted)
+            meant = f"\n       {hint}" if hint else ""  # URLs are long: on a line of its own
+            yield f"batch.outcomes: no batch had the URL {unused.url}{meant}"
         elif unused.batches and unused.reached == 0:
             yield f"batch.outcomes: given for {unused.url} when its attempt had begun already"
         elif unused.batches and asked <= unused.reached:  # a refused retry has asked

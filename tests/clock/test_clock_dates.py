@@ -19,10 +19,10 @@ from pytest_spidra.clock.virtual import VirtualClock
 SECONDS = {
     "datetime.now": lambda: dt.datetime.now().timestamp(),  # noqa: DTZ005 - as users do
     "datetime.now(UTC)": lambda: dt.datetime.now(dt.UTC).timestamp(),
-    "datetime.utcnow": lambda: dt.datetime.utcnow().replace(tzinfo=dt.UTC).timestamp(),  # noqa: DTZ003
-    "datetime.today": lambda: dt.datetime.today().timestamp(),  # noqa: DTZ002
+    "datetime.utcnow": lambda: dt.datetime.utcnow().replace(tzinfo=dt.UTC).timestamp(),  # noqa: DTZ003 - as users do
+    "datetime.today": lambda: dt.datetime.today().timestamp(),  # noqa: DTZ002 - as users do
     "from datetime import datetime": lambda: early_datetime.now(dt.UTC).timestamp(),
-    "date.today": lambda: time.mktime(early_date.today().timetuple()),  # noqa: DTZ011
+    "date.today": lambda: time.mktime(early_date.today().timetuple()),  # noqa: DTZ011 - as users do
     "time.time": time.time,
     "time.time_ns": lambda: time.time_ns() / 1e9,
     "from time import time": early_time,

@@ -682,7 +682,7 @@ def test_a_living_child_is_work(clock: VirtualClock, how: str) -> None:
     """Polls beside it take their real time, so there are only as many as fit into its life."""
     if how == "subprocess":
         command = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(0.5)"])
-        lives: Callable[[], bool] = lambda: command.poll() is None  # noqa: E731
+        lives: Callable[[], bool] = lambda: command.poll() is None  # noqa: E731 - one name for two ways to ask
     else:
         process = multiprocessing.get_context("spawn").Process(target=time.sleep, args=(0.5,))
         process.start()

@@ -55,6 +55,10 @@ class Rule:
     covers: ClassVar[frozenset[str]] = frozenset()
     """Other rules whose remedy its own names already."""
 
+    merges_senders: ClassVar[bool] = True
+    """Whether senders of a single request count as one. Not where one request after another's error is evidence enough:
+    a pool of threads that each send once looks the same, and none of them knows what another was told."""
+
     shares_deeds: ClassVar[bool] = True
     """Whether a graver rule's accusation of the same deed is enough; False for what is wrong in a request itself."""
 
@@ -66,7 +70,8 @@ class Rule:
 
     def sender(self, exchange: Exchange) -> int:
         """Return the sender by which an exchange is judged."""
-        return self._senders.get(exchange.sender, exchange.sender)
+        merged = self._senders.get(exchange.sender, exchange.sender)
+        return merged if self.merges_senders else exchange.sender
 
     def sent(self, exchange: Exchange) -> None:
         """The client sends a request."""

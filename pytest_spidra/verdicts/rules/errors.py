@@ -41,6 +41,7 @@ class RetryAfterIgnored(Rule):
     """
 
     name = "retry-after-ignored"
+    merges_senders = False
     why = "The service asked for time; coming back early adds to its load and is likely to be refused again."
     fix = f"Wait for Retry-After, or the body's retry_after; {LONGEST_WAIT:g} s are enough for this rule."
 
@@ -94,6 +95,7 @@ class PermanentErrorResent(Rule):
     """The same request was sent again after an error that will not go away by itself."""
 
     name = "permanent-error-resent"
+    merges_senders = False
     why = (
         "Nothing that the client saw in between gave reason to hope for another answer: such requests use up the "
         "quota, and a loop of them may never end."

@@ -107,7 +107,8 @@ class BusyPolling(Rule):
         sender = self.sender(exchange)
         self._count(sender, exchange)
         if exchange.is_list:
-            self._hurry((sender, exchange.identity), exchange, LISTS_IN_HASTE)
+            # Workers that each look once at the list know nothing of each other: senders are not merged here.
+            self._hurry((exchange.sender, exchange.identity), exchange, LISTS_IN_HASTE)
         elif exchange.batch_id is not None and not exchange.is_submit:
             one = sender, exchange.batch_id
             if not exchange.is_look:
