@@ -52,9 +52,9 @@ ONE_UNUSED = {
         '    batch.ends("failed"): no batch was submitted after it',
     ),
     "an outcome": (
-        """spidra_mock.batch.outcomes({"https://b.example/": failed()})
+        """spidra_mock.batch.outcomes({"https://unlike.test/9": failed()})
 ask(spidra_mock, method="POST", json={"urls": ["https://a.example/"]})""",
-        "    batch.outcomes: no batch had the URL https://b.example/*",
+        "    batch.outcomes: no batch had the URL https://unlike.test/9",
     ),
     "an outcome, no batch submitted": (
         'spidra_mock.batch.outcomes({"https://b.example/": failed()})',
@@ -495,6 +495,19 @@ def test_what_was_never_reached_stands_beside_a_tests_own_failure(run_tests):
     result.assert_outcomes(failed=1, errors=0)
     result.stdout.fnmatch_lines(
         ["E       assert 1 == 2", "*- spidra -*", "A scripted step was never reached:"]
+    )
+
+
+def test_a_near_miss_names_the_url_that_was_meant(run_tests):
+    body = """spidra_mock.batch.outcomes({"https://a.example": failed()})
+ask(spidra_mock, method="POST", json={"urls": ["https://a.example/"]})"""
+    result = run_tests(one_test(body))
+    result.stdout.fnmatch_lines(
+        [
+            "    batch.outcomes: no batch had the URL https://a.example",
+            "        Did you mean 'https://a.example/'?",
+        ],
+        consecutive=True,
     )
 
 

@@ -156,7 +156,7 @@ def unreached(service: Service, log: ExchangeLog) -> Iterator[str]:
     for unused in service.unused_outcomes():
         asked = max((1 + retries[batch_id] for batch_id in unused.batches), default=0)
         if not unused.batches and unused.url not in submitted:
-            hint = did_you_mean(unused.url, submitted)
+            hint = did_you_mean(unused.url, submitted, 0.9)
             meant = f"\n       {hint}" if hint else ""  # URLs are long: on a line of its own
             yield f"batch.outcomes: no batch had the URL {unused.url}{meant}"
         elif unused.batches and unused.reached == 0:
