@@ -158,6 +158,17 @@ def test_a_batch_of_a_moment_ago_may_be_unknown_twice(spidra_mock, http, accused
     assert accused() == names
 
 
+def test_a_page_that_has_failed_may_be_submitted_anew_while_the_rest_runs(spidra_mock, http, accused):
+    """Nothing is paid for it in the first batch."""
+    spidra_mock.batch.outcomes({URLS[0]: failed(), **{url: completed(after_polls=9) for url in URLS[1:]}})
+    path = path_of(submit(http, URLS))
+    for _ in range(2):
+        http.get(path)
+        time.sleep(3)
+    submit(http, URLS[:1])
+    assert accused() == []
+
+
 # -- the guilty, in another guise ------------------------------------------------------------------------------
 
 AGAIN = {"in another order": [URLS[::-1]], "in halves": [URLS[:2], URLS[2:]], "in part": [URLS[1:]]}
