@@ -70,7 +70,11 @@ class Session:
             self.wiring.log.began_at = clock.now
             stack.enter_context(
                 network_guard.block_hosts(
-                    hosts, interceptor.fail, fixture=self.settings.fixture, allow=self._allows
+                    hosts,
+                    interceptor.fail,
+                    base_url=self.settings.base_url,
+                    fixture=self.settings.fixture,
+                    allow=self._allows,
                 )
             )
             stack.enter_context(httpx_client.shared_tls())
