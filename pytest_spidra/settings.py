@@ -25,6 +25,10 @@ END_OF_TEST = pytest.StashKey[Any]()
 """The `EndOfTest` of a test that uses the plugin; kept in the stash of its item, and of `pytest.Config` while it lasts."""
 
 
+PROTECTION = pytest.StashKey[Any]()
+"""The `Protection` of a test that does not record; kept in the stash of its item."""
+
+
 class RuleWarning(pytest.PytestWarning):
     """A rule accuses the client of something unsafe, expensive or impolite."""
 

@@ -27,6 +27,8 @@ LIBRARIES = {
     "websockets": "websockets",
 }
 
+HTTPS_PORT = 443
+
 
 @dataclass(frozen=True)
 class AskedRequest:
@@ -85,7 +87,17 @@ def _request_in(names: dict[str, Any]) -> tuple[str, str] | None:
         if method and url:
             return _text(method).upper(), plain_url(url)
     method, url = names.get("method"), names.get("url") or names.get("str_or_url")
-    return (_text(method).upper(), plain_url(url)) if method and url else None
+    if not method or not url:
+        return None
+    if isinstance(url, str) and url.startswith("/"):
+        url = _origin(names.get("self")) + url
+    return _text(method).upper(), plain_url(url)
+
+
+def _origin(connection: object) -> str:
+    """Return where a connection of http.client's goes; a request on it has a path only."""
+    host, port = getattr(connection, "host", None), getattr(connection, "default_port", None)
+    return f"{'https' if port == HTTPS_PORT else 'http'}://{host}" if host and port else ""
 
 
 def _called(holder: object, name: str) -> Any:

@@ -12,6 +12,7 @@ import os
 import sys
 from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from pytest_spidra.clients.asked_request import AskedRequest, asked_request
 from pytest_spidra.clients.guarded_calls import CALLS, CONNECTED, GuardedCall
@@ -19,9 +20,12 @@ from pytest_spidra.clients.known_addresses import host_name, is_address_of
 from pytest_spidra.clients.late_imports import on_import
 from pytest_spidra.clients.network_errors import sockets_blocked
 from pytest_spidra.clients.refusal import refusal
+from pytest_spidra.traffic.address import REAL_HOST
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
+
+LOCAL = ("localhost", "127.0.0.1", "::1")
 
 
 class HostGuard:
@@ -37,6 +41,8 @@ class HostGuard:
         base_url: Below which URL requests are answered.
 
         fixture: What the user's test has asked for.
+
+        early: Whether it has yet to be set up.
     """
 
     def __init__(
@@ -47,12 +53,14 @@ class HostGuard:
         allow: Callable[[], bool],
         base_url: str,
         fixture: str,
+        early: bool,
     ) -> None:
         self._hosts = frozenset(hosts)
         self._fail = fail
         self._allow = allow
         self._base_url = base_url
         self._fixture = fixture
+        self._early = early
         self._standing = True
 
     def see_name(self, host: object, how: str, asked: AskedRequest | None = None) -> None:
@@ -81,7 +89,14 @@ class HostGuard:
         elif not asked.library:
             asked = AskedRequest(asked.method, asked.url, on_stack.library)
         self._fail(
-            refusal(host, asked, how.format(host=host), base_url=self._base_url, fixture=self._fixture)
+            refusal(
+                host,
+                asked,
+                how.format(host=host),
+                base_url=self._base_url,
+                fixture=self._fixture,
+                early=self._early,
+            )
         )
 
     def stand_down(self) -> None:
@@ -101,6 +116,12 @@ class HostGuard:
         return guarded
 
 
+def guarded_hosts(base_url: str) -> frozenset[str]:
+    """Return the hosts that a test with this base URL must not reach; this machine itself is none of them."""
+    host = urlsplit(base_url).hostname or REAL_HOST
+    return frozenset({REAL_HOST} if host in LOCAL else {REAL_HOST, host})
+
+
 @contextmanager
 def block_hosts(
     hosts: Collection[str],
@@ -109,6 +130,7 @@ def block_hosts(
     base_url: str,
     fixture: str = "spidra_mock",
     allow: Callable[[], bool] = lambda: False,
+    early: bool = False,
 ) -> Iterator[None]:
     """Call `fail` with a message when anything in this process is on its way to one of `hosts`.
 
@@ -122,8 +144,10 @@ def block_hosts(
         fixture: What the user's test has asked for.
 
         allow: Whether somebody may pass just now: a request that is being recorded.
+
+        early: Whether `fixture` has yet to be set up.
     """
-    guard = HostGuard(hosts, fail, allow=allow, base_url=base_url, fixture=fixture)
+    guard = HostGuard(hosts, fail, allow=allow, base_url=base_url, fixture=fixture, early=early)
     calls: tuple[GuardedCall, ...] = CALLS
     if sockets_blocked():
         # Nobody gets an address, and pytest-socket puts back only what it finds as it has left it.

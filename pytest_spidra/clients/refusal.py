@@ -16,7 +16,9 @@ WIDTH = 72
 ANSWERED_LIBRARIES = ("httpx",)
 
 
-def refusal(host: str, asked: AskedRequest, how: str, *, base_url: str, fixture: str) -> str:
+def refusal(
+    host: str, asked: AskedRequest, how: str, *, base_url: str, fixture: str, early: bool = False
+) -> str:
     """Say what was stopped, why, and what would have answered it.
 
     Args:
@@ -29,6 +31,8 @@ def refusal(host: str, asked: AskedRequest, how: str, *, base_url: str, fixture:
         base_url: Below which URL `fixture` answers.
 
         fixture: What the user's test has asked for.
+
+        early: Whether it has yet to be set up.
     """
     what = " ".join(filter(None, [asked.method, asked.url])) or "A request"
     by = f" by {asked.library}" if asked.library else ""
@@ -37,7 +41,12 @@ def refusal(host: str, asked: AskedRequest, how: str, *, base_url: str, fixture:
         "The real service would have answered it, for real credits with a real key. It was stopped when "
         f"{how}."
     )
-    return "\n\n".join(map(_paragraph, [claim, why, *_ways_out(asked, base_url, fixture)]))
+    order = (
+        f"{fixture} is not set up yet. To fix it, let the fixture that sends this ask for {fixture}, so that it comes "
+        "after it."
+    )
+    ways = [order] if early else _ways_out(asked, base_url, fixture)
+    return "\n\n".join(map(_paragraph, [claim, why, *ways]))
 
 
 def _ways_out(asked: AskedRequest, base_url: str, fixture: str) -> Iterator[str]:

@@ -9,9 +9,18 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
 
+from pytest_spidra.options import FIXTURES
 from pytest_spidra.sessions.end_of_test import EndOfTest
 from pytest_spidra.sessions.fake_sessions import FakeSession, ServerSession
-from pytest_spidra.settings import BEGAN, END_OF_TEST, marker_settings, modes_of, settings_of
+from pytest_spidra.sessions.protection import protect
+from pytest_spidra.settings import (
+    BEGAN,
+    END_OF_TEST,
+    PROTECTION,
+    marker_settings,
+    modes_of,
+    settings_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,7 +29,6 @@ if TYPE_CHECKING:
     from pytest_spidra.sessions.session import Session
     from pytest_spidra.settings import Settings
 
-FIXTURES = ("spidra_mock", "spidra_api", "spidra_server")
 LONGEST_NAME = 200  # bytes; most file systems end at 255, and a temporary name is longer
 
 
@@ -80,7 +88,11 @@ def _started(request: pytest.FixtureRequest, fixture: str, make: Callable[[Setti
     wrong = ""
     try:
         session = make(settings_of(request.node, fixture))
+        if protection := request.node.stash.get(PROTECTION, None):
+            protection.give_over(session)
         session.open()
+        if not session.records:
+            protect(request)
     except (pytest.UsageError, RuntimeError, OSError) as error:
         from pytest_spidra.clients.network_errors import reasons
 
