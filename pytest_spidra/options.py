@@ -6,10 +6,8 @@ from typing import Any
 
 import pytest
 
-from pytest_spidra.settings import MODES, REQUEST_LIMIT
+from pytest_spidra.settings import FIXTURES, MODES, REQUEST_LIMIT
 from pytest_spidra.traffic.address import BASE_URL
-
-FIXTURES = ("spidra_mock", "spidra_api", "spidra_server")
 
 MARKER = (
     'spidra(*, modes=("mock", "replay"), cassette=None, allow_unused_steps=False, clock="virtual", rules="warn", '

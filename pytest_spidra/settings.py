@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
 REQUEST_LIMIT = 1000
+FIXTURES = ("spidra_mock", "spidra_api", "spidra_server")
 MODES = ("mock", "replay")
 MARKER_SETTINGS = ("allow", "allow_unused_steps", "cassette", "clock", "modes", "request_limit", "rules")
 

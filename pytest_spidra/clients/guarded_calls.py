@@ -76,7 +76,8 @@ def _connects(place: int) -> Look:
 
 
 def _writes(guard: Guard, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
-    for head in read_heads(argument(args, kwargs, 1, "data")):
+    data = args[1] if len(args) > 1 else kwargs.get("data", kwargs.get("item"))
+    for head in read_heads(data):
         url = head.target if "://" in head.target else f"http://{head.host}{head.target}"
         asked = (
             None if head.by_proxy and "://" not in head.target else AskedRequest(head.method, plain_url(url))

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, NoReturn
 import pytest
 
 from pytest_spidra.clients.network_guard import block_hosts, guarded_hosts, key_in_environment
-from pytest_spidra.options import FIXTURES
 from pytest_spidra.sessions.wiring import API_KEY
-from pytest_spidra.settings import PROTECTION, settings_of
+from pytest_spidra.settings import FIXTURES, PROTECTION, settings_of
 
 if TYPE_CHECKING:
     from pytest_spidra.sessions.session import Session

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
 
-from pytest_spidra.options import FIXTURES
 from pytest_spidra.sessions.end_of_test import EndOfTest
 from pytest_spidra.sessions.fake_sessions import FakeSession, ServerSession
 from pytest_spidra.sessions.protection import protect
 from pytest_spidra.settings import (
     BEGAN,
     END_OF_TEST,
+    FIXTURES,
     PROTECTION,
     marker_settings,
     modes_of,
