@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pytest_spidra.settings import MODES, REQUEST_LIMIT
+from pytest_spidra.settings import FIXTURES, MODES, REQUEST_LIMIT
 from pytest_spidra.traffic.address import BASE_URL
 
 MARKER = (
@@ -73,3 +73,13 @@ def add_options(parser: pytest.Parser) -> None:
         default="virtual",
     )
     parser.addini("spidra_rules", "As --spidra-rules (pytest-spidra).", default="warn")
+
+
+def never_records(request: pytest.FixtureRequest) -> bool:
+    """Tell whether a test uses the plugin, and is known not to record before it has asked for its cassette."""
+    names = {request.fixturename, *request.fixturenames}
+    if names.isdisjoint({*FIXTURES, "spidra_batch_factory"}):
+        return False
+    callspec = getattr(request.node, "callspec", None)
+    mode = callspec.params.get("spidra_api") if callspec else None
+    return "spidra_api" not in names or mode == "mock" or request.config.getoption("spidra_record") == "none"

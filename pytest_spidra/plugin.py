@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from pytest_spidra import options, settings
-from pytest_spidra.settings import BEGAN, END_OF_TEST
+from pytest_spidra.clients.known_addresses import remember_addresses
+from pytest_spidra.settings import BEGAN, END_OF_TEST, PROTECTION
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -97,6 +99,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Declare the marker, check the settings, and note when the run began: what is recorded in it is younger."""
     config.addinivalue_line("markers", options.MARKER)
+    addresses = ExitStack()
+    addresses.enter_context(remember_addresses())
+    config.add_cleanup(addresses.close)
     config.stash[BEGAN] = time.time()
     settings.check_ini(config)
 
@@ -120,7 +125,14 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_fixture_setup(request: pytest.FixtureRequest) -> Generator[None, Any, Any]:
-    """Stay in front of fixtures that patch httpx, too (pytest-httpx's does), whatever their order."""
+    """Stay in front of fixtures that patch httpx, too (pytest-httpx's does), whatever their order.
+
+    The real API and its key are put out of a test's reach before the first fixture of its own.
+    """
+    if request.scope == "function" and options.never_records(request):
+        from pytest_spidra.sessions.protection import protect
+
+        protect(request)
     result = yield
     if end := request.node.stash.get(END_OF_TEST, None):
         end.session.repatch()
@@ -161,6 +173,8 @@ def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, Any, Any]:
     try:
         return (yield)
     finally:
+        if protection := item.stash.get(PROTECTION, None):
+            protection.end()
         if end := item.stash.get(END_OF_TEST, None):
             end.after_teardown()
 

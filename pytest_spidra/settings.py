@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
 REQUEST_LIMIT = 1000
+FIXTURES = ("spidra_mock", "spidra_api", "spidra_server")
 MODES = ("mock", "replay")
 MARKER_SETTINGS = ("allow", "allow_unused_steps", "cassette", "clock", "modes", "request_limit", "rules")
 
@@ -23,6 +24,10 @@ BEGAN = pytest.StashKey[float]()
 
 END_OF_TEST = pytest.StashKey[Any]()
 """The `EndOfTest` of a test that uses the plugin; kept in the stash of its item, and of `pytest.Config` while it lasts."""
+
+
+PROTECTION = pytest.StashKey[Any]()
+"""The `Protection` of a test that does not record; kept in the stash of its item."""
 
 
 class RuleWarning(pytest.PytestWarning):

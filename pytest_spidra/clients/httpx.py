@@ -1,22 +1,25 @@
 """httpx, and so the official SDK, sync and async.
 
-The seam is `handle_request` of httpx's two transport classes: two public methods, one level below anything a
-user wraps around them (a retry transport sees every attempt) and above httpcore, where respx works. Patching
-the classes reaches every client, whichever thread or event loop made it.
+The seam is the connection pool below each of httpx's two transport classes: what a transport's `handle_request` asks
+for a reply. Whatever a user wraps around clients, transports or that method (retries, OpenTelemetry's spans) stands
+above it and sees every attempt, put on before or during a test; respx works below it. A data descriptor on the class
+reaches every transport, whichever thread or event loop made it.
+
+Some replace `handle_request` instead of wrapping it (pytest-httpx, vcrpy), and then no pool is asked any more. Before
+these we put a function of our own, which goes straight to httpx's.
 """
 
 from __future__ import annotations
 
 import functools
-import inspect
-import os
-import ssl
 import threading
 import time
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 import anyio
+import httpcore
 import httpx
 
 from pytest_spidra.traffic.pending import ConnectionLost
@@ -24,52 +27,82 @@ from pytest_spidra.traffic.reply import Reply
 from pytest_spidra.traffic.request import Request
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator
+    from collections.abc import Iterator
 
     from pytest_spidra.traffic.pending import PendingRequest, RequestHandler
 
+TRANSPORTS: tuple[tuple[Any, str], ...] = (
+    (httpx.HTTPTransport, "handle_request"),
+    (httpx.AsyncHTTPTransport, "handle_async_request"),
+)
+POOL = "_pool"  # where both transports keep it
 
-Send = TypeVar("Send", bound="Callable[..., Any]")
+_PUT_BEFORE: dict[int, tuple[Any, Attachment, Any]] = {}
+"""Our functions before those of others, by their identity: a wrapper shows every attribute of what it wraps."""
 
 
 class Attachment:
     """Brings the requests of every httpx client to a handler, as long as they are its own, until it is closed.
 
-    Others patch the same two methods (pytest-httpx does), and whoever comes last is asked first: `repatch`
-    puts us before them. They may also put back, after we are gone, what they found when they came, which may
-    have been us: what is closed only passes on, and `unpatch` takes it away.
+    Whoever comes last is asked first: `repatch` puts us before those that have replaced httpx's functions since. They
+    may also put back, after we are gone, what they found when they came, which may have been us: what is closed only
+    passes on, and `unpatch` takes it away.
     """
 
     def __init__(self, handler: RequestHandler) -> None:
         self._handler = handler
         self._bypass = threading.local()
         self.closed = False
+        self._patched = ExitStack()
+        for transport, _ in TRANSPORTS:
+            below = vars(transport).get(POOL)  # another attachment's, when tests run within a test
+            setattr(transport, POOL, _PoolOf(self, below))
+            self._patched.callback(
+                *((setattr, transport, POOL, below) if below else (delattr, transport, POOL))
+            )
         self.repatch()
 
     def repatch(self) -> None:
-        """Stand before everybody who has patched httpx since."""
-        for transport, name, make in _SEAMS:
+        """Stand before everybody who has replaced httpx's own functions since."""
+        for transport, name in TRANSPORTS:
             current = _unpatched(vars(transport)[name])
-            if getattr(current, "__attachment__", None) is not self:
-                current = make(current, self._handler, self)
-                current.__attachment__ = self
+            own = _own_function(current)
+            if own is not None and not _leads_to(current, own):
+                current = self._put_before(current, own)
             setattr(transport, name, current)
+
+    def _put_before(self, replaced: Any, own: Any) -> Any:
+        @functools.wraps(replaced)
+        def handle(transport: Any, request: httpx.Request) -> Any:
+            url = request.url
+            ours = not self.closed and (self.bypassed or self.takes(url.scheme, url.host, url.port, url.path))
+            return (own if ours else replaced)(transport, request)
+
+        _PUT_BEFORE[id(handle)] = (handle, self, replaced)
+        return handle
 
     def close(self) -> None:
         """Take no more requests."""
         self.closed = True
+        self._patched.close()
         unpatch()
 
-    def takes(self, request: httpx.Request) -> bool:
-        """Whether a request is for the handler."""
-        if self.closed or getattr(self._bypass, "now", False):
-            return False
-        url = request.url
-        return self._handler.takes(url.scheme, url.host, url.port, url.path)
+    @property
+    def bypassed(self) -> bool:
+        """Whether a request of this thread's is one of our own."""
+        return getattr(self._bypass, "now", False)
 
-    def unwrapped(self, send: Send) -> Send:
-        """Return what sends a request that is not for the handler: one of ours goes outside, as it is."""
-        return past_cassettes(send) if getattr(self._bypass, "now", False) else send
+    def takes(self, scheme: str, host: str, port: int | None, path: str) -> bool:
+        """Whether a request to this address is for the handler."""
+        return not self.closed and not self.bypassed and self._handler.takes(scheme, host, port, path)
+
+    def takes_below(self, url: httpcore.URL) -> bool:
+        """Whether a request that a transport asks its pool for is for the handler."""
+        return self.takes(url.scheme.decode(), url.host.decode(), url.port, _path(url))
+
+    def send(self, request: httpcore.Request, content: bytes) -> PendingRequest:
+        """Hand a request in."""
+        return self._handler.send(_request(self._handler, request, content))
 
     def fetch(self, request: Request, base_url: str) -> Reply:
         """Send a request of our own past the handler and return its reply.
@@ -94,148 +127,191 @@ class Attachment:
         return Reply(response.status_code, response.content, headers)
 
 
-def past_cassettes(send: Send) -> Send:
-    """Return what sends a request when vcrpy neither plays nor records it.
-
-    What goes outside is recorded here. Another cassette beside would answer in the API's place, or keep a copy of
-    what was sent, with the key in it.
-    """
-
-    def elsewhere(function: Any) -> bool:
-        return getattr(function, "__globals__", {}).get("__name__") != "vcr.stubs.httpx_stubs"
-
-    return cast(Send, inspect.unwrap(send, stop=elsewhere))
-
-
 def unpatch() -> None:
     """Put back what stood there before attachments that are closed."""
-    for transport, name, _ in _SEAMS:
+    for transport, name in TRANSPORTS:
         setattr(transport, name, _unpatched(vars(transport)[name]))
 
 
 def _unpatched(function: Any) -> Any:
-    while getattr(getattr(function, "__attachment__", None), "closed", False):
-        function = function.__wrapped__
+    while (ours := _PUT_BEFORE.get(id(function))) and ours[1].closed:
+        del _PUT_BEFORE[id(function)]
+        function = ours[2]
     return function
 
 
-def _sync_seam(send: Callable[..., httpx.Response], handler: RequestHandler, attachment: Attachment) -> Any:
-    @functools.wraps(send)
-    def handle_request(self: httpx.HTTPTransport, request: httpx.Request) -> httpx.Response:
+def _leads_to(function: Any, own: Any) -> bool:
+    """Tell whether a function is httpx's own, or one of ours, or a wrapper of such that calls it.
+
+    vcrpy's functions say that they wrap httpx's, and answer in its place. What goes outside is recorded here: another
+    cassette beside would answer for the API, or keep a copy of what was sent, with the key in it.
+    """
+    while True:
+        ours = _PUT_BEFORE.get(id(function))
+        if function is own or (ours and not ours[1].closed):
+            return True
+        if getattr(function, "__globals__", {}).get("__name__") == "vcr.stubs.httpx_stubs":
+            return False
+        function = getattr(function, "__wrapped__", None)
+        if function is None:
+            return False
+
+
+def _own_function(function: Any) -> Any:
+    """Return httpx's own function, which others have wrapped or keep in a closure, or None."""
+    waiting, seen = [function], set()
+    while waiting:
+        one = waiting.pop(0)
+        if id(one) in seen or not callable(one):
+            continue
+        seen.add(id(one))
+        if getattr(one, "__wrapped__", None) is not None:
+            waiting.append(one.__wrapped__)
+        elif getattr(one, "__globals__", {}).get("__name__") == "httpx._transports.default":
+            return one
+        else:
+            waiting += [
+                cell.cell_contents for cell in getattr(one, "__closure__", None) or () if _filled(cell)
+            ]
+    return None
+
+
+def _filled(cell: Any) -> bool:
+    try:
+        cell.cell_contents  # noqa: B018 - asking for it is the only way to know
+    except ValueError:
+        return False
+    return True
+
+
+class _PoolOf:
+    """Stands before the pool of each transport; a data descriptor, so it hides the one that the transport has."""
+
+    def __init__(self, attachment: Attachment, below: _PoolOf | None) -> None:
+        self._attachment = attachment
+        self._below = below
+
+    def __get__(self, transport: Any, owner: type) -> Any:
+        if transport is None:
+            return self
+        try:
+            pool = self._below.__get__(transport, owner) if self._below else vars(transport)[POOL]
+        except KeyError:
+            msg = f"{owner.__name__!r} object has no attribute {POOL!r}"
+            raise AttributeError(msg) from None
+        return _Pool(pool, self._attachment)
+
+    def __set__(self, transport: Any, pool: Any) -> None:
+        vars(transport)[POOL] = pool
+
+    def __delete__(self, transport: Any) -> None:
+        del vars(transport)[POOL]
+
+
+class _Pool:
+    """A transport's pool: answers what is for the handler, and leaves everything else to the real one."""
+
+    def __init__(self, pool: Any, attachment: Attachment) -> None:
+        vars(self).update(_below=pool, _attachment=attachment)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._below, name)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        setattr(self._below, name, value)
+
+    @property  # type: ignore[misc] # object's can be set
+    def __class__(self) -> type:
+        """That of the real one, for whoever asks which proxy it is for."""
+        return type(self._below)
+
+    def handle_request(self, request: httpcore.Request) -> httpcore.Response:
+        """Return the reply to a request."""
         __tracebackhide__ = True
-        if not attachment.takes(request):
-            return attachment.unwrapped(send)(self, request)
-        request.read()
-        pending = handler.send(_request(handler, request))
+        if not self._attachment.takes_below(request.url):
+            response: httpcore.Response = self._below.handle_request(request)
+            return response
+        content = b"".join(request.stream)  # type: ignore[arg-type]
+        pending = self._attachment.send(request, content)
         original: Original | None = None
         with _cancelling(pending):
             if pending.passthrough:
                 try:
-                    raw = past_cassettes(send)(self, request)
-                    content = b"".join(cast(httpx.SyncByteStream, raw.stream))
+                    raw = self._below.handle_request(_again(request, content))
+                    original = Original(raw, b"".join(raw.stream))
                     raw.close()
-                    original = Original(raw, content)
-                except Exception as error:  # noqa: BLE001 - not only httpx's: plugins that block sockets raise their own; each ends the recording
+                except Exception as error:  # noqa: BLE001 - not only httpcore's: plugins that block sockets raise their own; each ends the recording
                     pending.set_result(error)
                 else:
                     pending.set_result(original.reply)
             if pending.delay:
                 time.sleep(pending.delay)
-        return _response(request, pending.finish(), original)
+        return _response(pending.finish(), original)
 
-    return handle_request
-
-
-def _async_seam(
-    send: Callable[..., Awaitable[httpx.Response]], handler: RequestHandler, attachment: Attachment
-) -> Any:
-    @functools.wraps(send)
-    async def handle_async_request(self: httpx.AsyncHTTPTransport, request: httpx.Request) -> httpx.Response:
+    async def handle_async_request(self, request: httpcore.Request) -> httpcore.Response:
+        """Return the reply to a request."""
         __tracebackhide__ = True
-        if not attachment.takes(request):
-            return await attachment.unwrapped(send)(self, request)
-        await request.aread()
-        pending = handler.send(_request(handler, request))
+        if not self._attachment.takes_below(request.url):
+            response: httpcore.Response = await self._below.handle_async_request(request)
+            return response
+        content = b"".join([part async for part in request.stream])  # type: ignore[union-attr]
+        pending = self._attachment.send(request, content)
         original: Original | None = None
         with _cancelling(pending):
             if pending.passthrough:
                 try:
-                    raw = await past_cassettes(send)(self, request)
-                    content = b"".join([part async for part in cast(httpx.AsyncByteStream, raw.stream)])
+                    raw = await self._below.handle_async_request(_again(request, content))
+                    original = Original(raw, b"".join([part async for part in raw.stream]))
                     await raw.aclose()
-                    await _hang_up(self)
-                    original = Original(raw, content)
-                except Exception as error:  # noqa: BLE001 - not only httpx's: plugins that block sockets raise their own; each ends the recording
+                    await _hang_up(self._below)
+                except Exception as error:  # noqa: BLE001 - not only httpcore's: plugins that block sockets raise their own; each ends the recording
                     pending.set_result(error)
                 else:
                     pending.set_result(original.reply)
             if pending.delay:
                 await anyio.sleep(pending.delay)
-        return _response(request, pending.finish(), original)
-
-    return handle_async_request
+        return _response(pending.finish(), original)
 
 
-_SEAMS: tuple[tuple[Any, str, Callable[..., Any]], ...] = (
-    (httpx.HTTPTransport, "handle_request", _sync_seam),
-    (httpx.AsyncHTTPTransport, "handle_async_request", _async_seam),
-)
+def _path(url: httpcore.URL) -> str:
+    return unquote(url.target.partition(b"?")[0].decode("ascii"))
 
 
-@contextmanager
-def shared_tls() -> Iterator[None]:
-    """Let transports that want httpx's default TLS context share one.
-
-    Making it is nearly all of what a client costs (some 30 ms), and the SDK's sync client makes one for each
-    call. Only the default is shared: ``verify=True`` and no certificate. The rest of the key is what httpx
-    makes the default from, and what httpcore sets on a context when it connects, so connections to other
-    hosts are what they would have been.
-    """
-    transports = (httpx.HTTPTransport, httpx.AsyncHTTPTransport)
-    with ExitStack() as stack:
-        for transport in transports:
-            stack.enter_context(_patched(transport, "__init__", _with_shared_tls(transport.__init__)))
-        yield
-
-
-@contextmanager
-def _patched(owner: type, name: str, new: Callable[..., Any]) -> Iterator[None]:
-    old = getattr(owner, name)
-    setattr(owner, name, new)
-    try:
-        yield
-    finally:
-        setattr(owner, name, old)
-
-
-def _request(handler: RequestHandler, request: httpx.Request) -> Request:
-    """Return an httpx request as the plain value it stands for.
+def _request(handler: RequestHandler, request: httpcore.Request, content: bytes) -> Request:
+    """Return a request as the plain value it stands for.
 
     Raises:
         httpx.LocalProtocolError: A header that no socket would take: ``Bearer`` with an empty key, say.
     """
-    for value in (value for _, value in request.headers.raw if value != value.strip()):
+    for value in (value for _, value in request.headers if value != value.strip()):
         # h11 refuses it below us with these words, so a client with an empty key must fail here, too.
         msg = f"Illegal header value {value!r}"
-        raise httpx.LocalProtocolError(msg, request=request)
+        raise httpx.LocalProtocolError(msg)
     return Request(
-        method=request.method,
-        path=request.url.path.removeprefix(handler.prefix),
-        query=request.url.query.decode(),
-        headers={name.lower(): value for name, value in request.headers.items()},
-        content=request.content,
+        method=request.method.decode("ascii"),
+        path=_path(request.url).removeprefix(handler.prefix),
+        query=request.url.target.partition(b"?")[2].decode("ascii"),
+        headers={name.lower(): value for name, value in httpx.Headers(request.headers).items()},
+        content=content,
         read_timeout=request.extensions.get("timeout", {}).get("read"),
     )
 
 
-async def _hang_up(transport: Any) -> None:
+def _again(request: httpcore.Request, content: bytes) -> httpcore.Request:
+    """Return a request whose body was read, to be sent."""
+    return httpcore.Request(
+        request.method, request.url, headers=request.headers, content=content, extensions=request.extensions
+    )
+
+
+async def _hang_up(pool: Any) -> None:
     """Close connections that wait for a next request.
 
     The official SDK's sync client makes a client and an event loop for each call and closes neither; against
     the fake there is nothing to close, but a real connection would be left to the garbage collector, whose
     warning then fails some later test.
     """
-    for connection in transport._pool.connections:  # noqa: SLF001 - httpx has no other way to the connections
+    for connection in pool.connections:
         if connection.is_idle():
             await connection.aclose()
 
@@ -243,26 +319,25 @@ async def _hang_up(transport: Any) -> None:
 class Original:
     """A reply that came from outside, as it was on the wire and as the plain value it stands for."""
 
-    def __init__(self, raw: httpx.Response, content: bytes) -> None:
+    def __init__(self, raw: httpcore.Response, content: bytes) -> None:
         self._raw = raw
         self._content = content
-        headers = {name.lower(): value for name, value in raw.headers.items()}
+        headers = {name.lower(): value for name, value in httpx.Headers(raw.headers).items()}
         try:
             # httpx undoes every compression that its client has said it takes.
-            plain = httpx.Response(raw.status_code, headers=raw.headers.raw, content=content).content
+            plain = httpx.Response(raw.status, headers=raw.headers, content=content).content
         except httpx.DecodingError:
             plain = content
         if plain != content:
             headers = {name: value for name, value in headers.items() if name not in _OF_THE_WIRE}
-        self.reply = Reply(raw.status_code, plain, headers)
+        self.reply = Reply(raw.status, plain, headers)
 
-    def again(self, request: httpx.Request) -> httpx.Response:
-        """Return it as httpx's transport did, to be read once more."""
-        return httpx.Response(
-            self._raw.status_code,
-            headers=self._raw.headers.raw,
-            stream=httpx.ByteStream(self._content),
-            request=request,
+    def again(self) -> httpcore.Response:
+        """Return it as the pool did, to be read once more."""
+        return httpcore.Response(
+            self._raw.status,
+            headers=self._raw.headers,
+            content=httpx.ByteStream(self._content),
             extensions=self._raw.extensions,
         )
 
@@ -270,23 +345,21 @@ class Original:
 _OF_THE_WIRE = frozenset({"content-encoding", "content-length", "transfer-encoding"})
 
 
-def _response(
-    request: httpx.Request, result: Reply | ConnectionLost, original: Original | None
-) -> httpx.Response:
-    """Return or raise what the client is to see, in httpx's terms."""
+def _response(result: Reply | ConnectionLost, original: Original | None) -> httpcore.Response:
+    """Return or raise what the client is to see, in the terms of httpx's transports."""
     __tracebackhide__ = True
     if original and result is original.reply:
-        return original.again(request)
+        return original.again()
     if isinstance(result, ConnectionLost):
         if result.exception is not None:
             raise result.exception
-        raise getattr(httpx, result.error)(result.message, request=request)
-    # A stream, as httpx's own transports return it: it is read by the client, or as the user streams it.
-    return httpx.Response(
+        raise getattr(httpx, result.error)(result.message)
+    headers = httpx.Headers({"content-length": str(len(result.content)), **result.headers})
+    return httpcore.Response(
         result.status,
-        headers={"content-length": str(len(result.content)), **result.headers},
-        stream=httpx.ByteStream(result.content),
-        request=request,
+        headers=headers.raw,
+        # A stream, as pools return it: it is read by the client, or as the user streams it.
+        content=httpx.ByteStream(result.content),
         extensions={"http_version": b"HTTP/1.1"},
     )
 
@@ -299,28 +372,3 @@ def _cancelling(pending: PendingRequest) -> Iterator[None]:
     except BaseException:
         pending.cancel()
         raise
-
-
-_CONTEXTS: dict[object, ssl.SSLContext] = {}
-
-
-@functools.lru_cache
-def _with_shared_tls(init: Callable[..., None]) -> Callable[..., None]:
-    # httpx 0.28 moved its arguments, so they go by their names.
-    signature = inspect.signature(init)
-
-    @functools.wraps(init)
-    def with_shared_tls(*args: Any, **kwargs: Any) -> None:
-        given = signature.bind(*args, **kwargs)
-        settings = given.arguments
-        if settings.get("verify", True) is True and settings.get("cert") is None:
-            trust_env, http2 = settings.get("trust_env", True), settings.get("http2", False)
-            files = ("SSL_CERT_FILE", "SSL_CERT_DIR") if trust_env else ()
-            made_from = tuple(os.environ.get(name) for name in (*files, "SSLKEYLOGFILE"))
-            key = (ssl.SSLContext, trust_env, http2, made_from)
-            if key not in _CONTEXTS:
-                _CONTEXTS[key] = httpx.create_ssl_context(trust_env=trust_env)
-            settings["verify"] = _CONTEXTS[key]
-        init(*given.args, **given.kwargs)
-
-    return with_shared_tls

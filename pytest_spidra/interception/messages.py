@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_spidra.traffic import endpoints, timeline
+from pytest_spidra.traffic.other_endpoints import is_beyond_the_fake
 from pytest_spidra.traffic.redaction import without_keys_in_url
 from pytest_spidra.verdicts.messages import paragraph
 
@@ -21,8 +22,10 @@ def unknown_request(request: Request, *, routable: bool) -> str:
     meant = endpoints.closest(request.method, request.path)
     rows = "\n".join(f"    {row.name:<13} {row.method:<6} {row.path}" for row in endpoints.ENDPOINTS)
     asked = f"{request.method} {without_keys_in_url(request.target, request.keys)}"
+    if is_beyond_the_fake(request.method, request.path):
+        return _beyond_the_fake(asked, request, routable=routable)
     route = paragraph("To fix it, correct the request. To answer it yourself, add a route of respx:")
-    route += f'\n    spidra_mock.router.route(method="{request.method}", path__regex="…").respond(…)'
+    route += f"\n{_route(request)}"
     return "\n\n".join(
         [
             f"No endpoint of {'the fake Spidra answers' if routable else 'the batch API takes'} {asked}.",
@@ -37,6 +40,18 @@ def unknown_request(request: Request, *, routable: bool) -> str:
             route if routable else paragraph("To fix it, correct the request."),
         ]
     )
+
+
+def _beyond_the_fake(asked: str, request: Request, *, routable: bool) -> str:
+    who = "the fake Spidra does not have it" if routable else "only the batch API is recorded and replayed"
+    parts = [paragraph(f"{asked}: the real API has this endpoint, and {who}. Nothing was sent.")]
+    if routable:
+        parts.append(f"{paragraph('To answer it yourself, add a route of respx:')}\n{_route(request)}")
+    return "\n\n".join(parts)
+
+
+def _route(request: Request) -> str:
+    return f'    spidra_mock.router.route(method="{request.method}", path__regex="…").respond(…)'
 
 
 def endless(limit: int | None, log: ExchangeLog, elapsed: float) -> str:

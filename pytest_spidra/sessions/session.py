@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from pytest_spidra.clients import httpx as httpx_client
 from pytest_spidra.clients import network_guard
+from pytest_spidra.clients.httpx_tls import shared_tls
 from pytest_spidra.clock.virtual import VirtualClock
 from pytest_spidra.traffic import describe, timeline
-from pytest_spidra.traffic.address import REAL_HOST
 from pytest_spidra.traffic.suggestions import did_you_mean
 from pytest_spidra.verdicts.messages import paragraph
 from pytest_spidra.verdicts.rules.judge import judge
@@ -25,8 +24,6 @@ if TYPE_CHECKING:
     from pytest_spidra.traffic.batches import Batch
     from pytest_spidra.traffic.log import ExchangeLog
     from pytest_spidra.verdicts.rules.base import Accusation
-
-LOCAL = ("localhost", "127.0.0.1", "::1")
 
 
 class Session:
@@ -59,8 +56,6 @@ class Session:
         Raises:
             RuntimeError: Something else in this process fakes the time already.
         """
-        host = urlsplit(self.settings.base_url).hostname or ""
-        hosts = {REAL_HOST} if host in LOCAL else {REAL_HOST, host}
         clock, interceptor = self.wiring.clock, self.wiring.interceptor
         with ExitStack() as stack:
             if isinstance(clock, VirtualClock):
@@ -70,10 +65,14 @@ class Session:
             self.wiring.log.began_at = clock.now
             stack.enter_context(
                 network_guard.block_hosts(
-                    hosts, interceptor.fail, fixture=self.settings.fixture, allow=self._allows
+                    network_guard.guarded_hosts(self.settings.base_url),
+                    interceptor.fail,
+                    base_url=self.settings.base_url,
+                    fixture=self.settings.fixture,
+                    allow=self._allows,
                 )
             )
-            stack.enter_context(httpx_client.shared_tls())
+            stack.enter_context(shared_tls())
             self._attachment = httpx_client.Attachment(interceptor)
             stack.callback(self._attachment.close)
             self._opened = stack.pop_all()

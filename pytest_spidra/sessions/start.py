@@ -10,7 +10,16 @@ import pytest
 from pytest_spidra.cassettes.naming import cassette_name, own_id
 from pytest_spidra.sessions.end_of_test import EndOfTest
 from pytest_spidra.sessions.fake_sessions import FakeSession, ServerSession
-from pytest_spidra.settings import BEGAN, END_OF_TEST, marker_settings, modes_of, settings_of
+from pytest_spidra.sessions.protection import protect
+from pytest_spidra.settings import (
+    BEGAN,
+    END_OF_TEST,
+    FIXTURES,
+    PROTECTION,
+    marker_settings,
+    modes_of,
+    settings_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,8 +27,6 @@ if TYPE_CHECKING:
 
     from pytest_spidra.sessions.session import Session
     from pytest_spidra.settings import Settings
-
-FIXTURES = ("spidra_mock", "spidra_api", "spidra_server")
 
 
 def start_mock(request: pytest.FixtureRequest, fixture: str = "spidra_mock") -> FakeSession:
@@ -79,7 +86,11 @@ def _started(request: pytest.FixtureRequest, fixture: str, make: Callable[[Setti
     wrong = ""
     try:
         session = make(settings_of(request.node, fixture))
+        if protection := request.node.stash.get(PROTECTION, None):
+            protection.give_over(session)
         session.open()
+        if not session.records:
+            protect(request)
     except (pytest.UsageError, RuntimeError, OSError) as error:
         from pytest_spidra.clients.network_errors import reasons
 

@@ -625,6 +625,7 @@ def test_a_client_without_the_fixture_has_a_context_of_its_own(contexts):
 def patched():
     return {
         "sync": httpx.HTTPTransport.handle_request,
+        "names of transports": (*vars(httpx.HTTPTransport), *vars(httpx.AsyncHTTPTransport)),
         "async": httpx.AsyncHTTPTransport.handle_async_request,
         "sync init": httpx.HTTPTransport.__init__,
         "async init": httpx.AsyncHTTPTransport.__init__,
@@ -647,11 +648,13 @@ def test_the_fixture_leaves_no_trace_however_a_test_ends(run_tests):
         before = httpx.HTTPTransport.handle_request, socket.getaddrinfo
 
         def test_passes(spidra_mock):
-            assert httpx.HTTPTransport.handle_request is not before[0]
+            assert httpx.HTTPTransport.handle_request is before[0]
+            assert "_pool" in vars(httpx.HTTPTransport)
             assert socket.getaddrinfo is not before[1]
 
         def test_between():
             assert (httpx.HTTPTransport.handle_request, socket.getaddrinfo) == before
+            assert "_pool" not in vars(httpx.HTTPTransport)
 
         def test_meets_an_error(spidra_mock):
             spidra_mock.batch.list.script(request_lost())
