@@ -162,7 +162,7 @@ def settings_of(node: pytest.Item | pytest.Collector, fixture: str) -> Settings:
         limit = _limit("the ini option spidra_request_limit", _ini(config, "spidra_request_limit"))
     source = "@pytest.mark.spidra(clock=…)" if "clock" in told else "the ini option spidra_clock"
     return Settings(
-        base_url=_base_url("the ini option spidra_base_url", _ini(config, "spidra_base_url")).rstrip("/"),
+        base_url=base_url_of(config),
         request_limit=limit,
         allow_unused_steps=unused,
         clock=_clock(source, told.get("clock", _ini(config, "spidra_clock"))),
@@ -171,6 +171,15 @@ def settings_of(node: pytest.Item | pytest.Collector, fixture: str) -> Settings:
         fixture=fixture,
         test=node.nodeid,
     )
+
+
+def base_url_of(config: pytest.Config) -> str:
+    """Return the URL below which the API is found, without a slash at its end.
+
+    Raises:
+        pytest.UsageError: It is none.
+    """
+    return _base_url("the ini option spidra_base_url", _ini(config, "spidra_base_url")).rstrip("/")
 
 
 def _ini(config: pytest.Config, name: str) -> Any:
