@@ -50,7 +50,7 @@ class Schedule:
 
     def __init__(self, brakes: Brakes, *, paced: bool) -> None:
         self.brakes = brakes
-        self._paced = paced
+        self.paced = paced
         self.lock = threading.RLock()
         self.stopped = True
         self.elapsed: int = 0
@@ -201,7 +201,7 @@ class Schedule:
         real = REAL.now()
         self._flow(real)
         since, self._looked_at = real - self._looked_at, real
-        if self._paced:
+        if self.paced:
             activity, self._doubts = BLOCKED, real
         else:
             activity = self.activity(real)
@@ -238,7 +238,7 @@ class Schedule:
         """Let somebody wait for so many microseconds from now on."""
         waiter.deadline = self.elapsed + ticks
         if waiter.gives_up_at is None:
-            waiter.gives_up_at = ticks + (REAL.now() if self._paced else self._doubts)
+            waiter.gives_up_at = ticks + (REAL.now() if self.paced else self._doubts)
 
     def enter(self, waiter: Waiter) -> Waiter | None:
         """Let this thread wait; return what it was waiting for already."""

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from pytest_spidra.interception import messages
+from pytest_spidra.interception import messages, timeouts
 from pytest_spidra.interception.upstreams import LocalUpstream, RemoteUpstream
 from pytest_spidra.scripting.steps import ok
 from pytest_spidra.traffic import endpoints
@@ -36,6 +36,9 @@ DEFAULT_PORTS = {"http": 80, "https": 443}
 
 HEALTHY = ok()
 
+UNHEARD = "unheard"
+"""What comes of a request whose client would wait for ever: no error, the test fails."""
+
 
 class Interceptor:
     """Takes the requests to one base URL.
@@ -52,6 +55,9 @@ class Interceptor:
         clock: The test's time.
 
         limit: Most requests without progress; one more fails the test. None: any number.
+
+        silence: For clients whose timeouts nobody here knows: seconds after which one that is to time out, and waits
+            on, is hung up on. None: they are known.
     """
 
     def __init__(
@@ -63,6 +69,7 @@ class Interceptor:
         log: ExchangeLog,
         clock: Clock,
         limit: int | None,
+        silence: float | None = None,
     ) -> None:
         parts = urlsplit(base_url)
         self.origin = (parts.scheme, parts.hostname or "", parts.port or DEFAULT_PORTS.get(parts.scheme))
@@ -73,6 +80,7 @@ class Interceptor:
         self._outside = upstream if isinstance(upstream, RemoteUpstream) else None
         self._log = log
         self._clock = clock
+        self._silence = silence
         self._progress = Progress(limit)
         self._endless = ""
         self.lock = threading.RLock()  # one request at a time; who reads the service meanwhile takes it, too
@@ -110,15 +118,15 @@ class Interceptor:
             label = scripted.label if scripted else None
             number = self._log.begin(request, name, batch_id, self._now(), label)
             if not step.processed:
-                return PendingRequest(self._noting(number), self._resolution(request, step, None))
+                return PendingRequest(self._noting(number, step), self._resolution(request, step))
             if self._outside:
                 call = self._outside.leave(request, self._clock)
                 return PendingRequest(
-                    self._noting(number, call),
+                    self._noting(number, step, call),
                     set_result=functools.partial(self._set_result, number, request, step, call),
                 )
             inside = cast(LocalUpstream, self._upstream)
-            return PendingRequest(self._noting(number), self._inside(number, request, step, inside))
+            return PendingRequest(self._noting(number, step), self._inside(number, request, step, inside))
 
     def _now(self) -> float:
         """Return the seconds since the test began; fail the test where its clock cannot tell."""
@@ -147,7 +155,7 @@ class Interceptor:
         except UnanswerableError as refusal:
             self.fail(str(refusal))
         except Exception as error:  # noqa: BLE001 - a user's respx route may raise any error, and the client is to get that one
-            return step.after, ConnectionLost(type(error).__name__, str(error), error)
+            return step.after or 0.0, ConnectionLost(type(error).__name__, str(error), error)
         return self._answered(number, request, step, answer)
 
     def _set_result(
@@ -161,31 +169,34 @@ class Interceptor:
             except UnanswerableError as refusal:
                 self._log.seen(number, type(what).__name__, self._clock.elapsed)
                 self.fail(str(refusal))
-            return self._answered(number, request, step, answer, call.took)
+            return self._answered(number, request, step, answer, passed=call.took)
 
     def _answered(
-        self, number: int, request: Request, step: Step, answer: Reply, waited: float = 0.0
+        self, number: int, request: Request, step: Step, answer: Reply, *, passed: float = 0.0
     ) -> Resolution:
         self._log.answered(number, answer)
         self._progress.note(answer)
-        return self._resolution(request, step, answer, waited)
+        return self._resolution(request, step, answer, passed=passed)
 
-    @staticmethod
-    def _resolution(request: Request, step: Step, answer: Reply | None, waited: float = 0.0) -> Resolution:
-        """Return after how long the client sees what, its own patience considered; some of it may have passed."""
-        result = step.shown(answer)
-        delay = step.after + (answer.took if answer else 0.0)
-        read_timeout = request.read_timeout
-        if read_timeout is not None and waited + delay > read_timeout:
-            return max(read_timeout - waited, 0.0), ConnectionLost(
-                "ReadTimeout", f"no reply within {read_timeout:g} s"
-            )
-        return delay, result
+    def _resolution(
+        self, request: Request, step: Step, answer: Reply | None = None, *, passed: float = 0.0
+    ) -> Resolution:
+        """Return after how long the client sees what."""
+        resolution = timeouts.resolve(request, step, answer, passed=passed)
+        if resolution:
+            return resolution
+        if self._silence is not None:
+            return self._silence, ConnectionLost("RemoteProtocolError", "the connection was closed")
+        return self._clock.longest_silence, ConnectionLost(UNHEARD, "")
 
-    def _noting(self, number: int, call: RemoteCall | None = None) -> Callable[[Reply | str], None]:
+    def _noting(self, number: int, step: Step, call: RemoteCall | None = None) -> Callable[[Reply | str], None]:
         def note(result: Reply | str) -> None:
+            if result == UNHEARD:
+                self.fail(messages.waits_for_ever(step, self._log, self._clock.longest_silence))
             if self._log[number - 1].seen is not None:
                 return  # the test failed on the way, and that is what the client saw
+            if result == "cancelled" and step.after is None and self._silence is not None:
+                result = step.error or result  # it has hung up, and nothing else is known of its timeout
             self._log.seen(number, result, self._clock.elapsed)
             if call and result == "cancelled":
                 call.cancelled()

@@ -53,7 +53,8 @@ class Step:
 
         message: The text of that error.
 
-        after: Seconds from the request to what the client sees, on the test's clock.
+        after: Seconds from the request to what the client sees, on the test's clock; None: it sees a timeout, when
+            its own is over.
 
         body: Whether the reply's body comes whole, cut off in the middle, or not at all.
     """
@@ -63,7 +64,7 @@ class Step:
     reply: Reply | None = None
     error: str | None = None
     message: str = ""
-    after: float = 0.0
+    after: float | None = 0.0
     body: Body = "whole"
 
     def __repr__(self) -> str:
@@ -162,32 +163,52 @@ def http_error(
     return Step(label, processed, reply, after=seconds("http_error(after=…)", after))
 
 
-def reply_lost(error: str | type[Exception] | Exception = "ReadTimeout") -> Step:
+def reply_lost(
+    error: str | type[Exception] | Exception = "ReadTimeout", *, after: float | None = None
+) -> Step:
     """The service does the work and the client never hears of it.
 
+    A timeout lands when the client's own is over, which its library has as a setting: ``ReadTimeout`` after its read
+    timeout, and so on. A client that waits without a limit would wait for ever, so the test fails and says so, unless
+    something else ends the wait within an hour of the test's clock (a minute of real time). All other errors come
+    at once.
+
     Args:
-        error: The transport error that the client sees, at once: its name as httpx has it, its class or an
-            instance.
+        error: The transport error that the client sees: its name as httpx has it, its class or an instance.
+
+        after: Seconds until the client sees it, on the test's clock, whatever error it is; a timeout of its own
+            that is shorter comes first.
 
     Raises:
-        ValueError: No transport error.
+        ValueError: No transport error, a negative delay.
+
+        TypeError: A delay that is no number.
     """
     __tracebackhide__ = True
-    return _lost("reply_lost", error, processed=True, default="ReadTimeout")
+    return _lost("reply_lost", error, after, processed=True, default="ReadTimeout")
 
 
-def request_lost(error: str | type[Exception] | Exception = "ConnectError") -> Step:
+def request_lost(
+    error: str | type[Exception] | Exception = "ConnectError", *, after: float | None = None
+) -> Step:
     """The request never reaches the service.
 
+    A timeout lands when the client's own is over, as with `reply_lost`: ``ConnectTimeout`` after its connect timeout.
+    For a client without one, that is the operating system's, 127 seconds as on Linux.
+
     Args:
-        error: The transport error that the client sees, at once: its name as httpx has it, its class or an
-            instance.
+        error: The transport error that the client sees: its name as httpx has it, its class or an instance.
+
+        after: Seconds until the client sees it, on the test's clock, whatever error it is; a timeout of its own
+            that is shorter comes first.
 
     Raises:
-        ValueError: No transport error.
+        ValueError: No transport error, a negative delay.
+
+        TypeError: A delay that is no number.
     """
     __tracebackhide__ = True
-    return _lost("request_lost", error, processed=False, default="ConnectError")
+    return _lost("request_lost", error, after, processed=False, default="ConnectError")
 
 
 def step_of(value: object) -> Step:
@@ -231,7 +252,7 @@ def seconds(what: str, value: object) -> float:
     return value
 
 
-def _lost(name: str, error: object, *, processed: bool, default: str) -> Step:
+def _lost(name: str, error: object, after: float | None, *, processed: bool, default: str) -> Step:
     __tracebackhide__ = True
     kind = type(error) if isinstance(error, Exception) else error
     if isinstance(kind, type):
@@ -242,9 +263,13 @@ def _lost(name: str, error: object, *, processed: bool, default: str) -> Step:
         msg = f"{name}(…) takes a transport error, not {error!r}. These are known: {', '.join(TRANSPORT_ERRORS)}."
         raise ValueError(msg)
     (word, *_) = known
-    label = f"{name}()" if word == default else f'{name}("{word}")'
+    label = label_of(name, *([] if word == default else [json.dumps(word)]), after=after)
     text = str(error) if isinstance(error, Exception) else ""
-    return Step(label, processed, error=word, message=text or f"scripted: {label}")
+    if after is None:
+        after = None if word.endswith("Timeout") else 0.0
+    else:
+        seconds(f"{name}(after=…)", after)
+    return Step(label, processed, error=word, message=text or f"scripted: {label}", after=after)
 
 
 def retry_after_header(name: str, value: float | str | datetime | None) -> dict[str, str]:
