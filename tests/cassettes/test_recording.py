@@ -28,7 +28,7 @@ def test_plain(spidra_api):
     spidra_api.assert_attempts("batch.submit", 2)
 
 async def test_plain_async(spidra_api):
-    spidra_api.batch.submit.script(reply_lost())
+    spidra_api.batch.submit.script(reply_lost(after=0.1))
     async with plain_async(spidra_api) as client:
         with pytest.raises(httpx.ReadTimeout):
             await client.post("/batch/scrape", json={"urls": URLS})
@@ -44,7 +44,7 @@ def test_sdk(spidra_api):
     assert (call.outcomes, call.waits) == ([503, 202], [1.0])
 
 async def test_sdk_async(spidra_api):
-    spidra_api.batch.get.script(reply_lost())
+    spidra_api.batch.get.script(reply_lost(after=0.1))
     async with spidra.AsyncSpidra(api_key=spidra_api.api_key, api_url=spidra_api.base_url) as client:
         batch = await client.batch_scrape(URLS, poll_interval=PAUSE)
     assert [item.status for item in batch.items] == ["completed"] * 2
@@ -597,7 +597,7 @@ def test_what_came_before_is_not_taken_for_the_reason(suite, start_api, record):
     api = start_api("""
 from pytest_spidra import reply_lost
 def script(spidra_server):
-    spidra_server.batch.submit.script(reply_lost())
+    spidra_server.batch.submit.script(reply_lost("ReadError"))
 """)
     run = suite(
         """
