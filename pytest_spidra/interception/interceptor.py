@@ -36,6 +36,9 @@ DEFAULT_PORTS = {"http": 80, "https": 443}
 
 HEALTHY = ok()
 
+LEAST_PROGRESS = 1.0
+"""Seconds that are progress towards what is scripted to happen in time."""
+
 UNHEARD = "unheard"
 """What comes of a request whose client would wait for ever: no error, the test fails."""
 
@@ -58,6 +61,8 @@ class Interceptor:
 
         silence: For clients whose timeouts nobody here knows: seconds after which one that is to time out, and waits
             on, is hung up on. None: they are known.
+
+        awaits_time: Tells whether something is scripted to happen when some more time has passed.
     """
 
     def __init__(
@@ -70,6 +75,7 @@ class Interceptor:
         clock: Clock,
         limit: int | None,
         silence: float | None = None,
+        awaits_time: Callable[[], bool] = bool,
     ) -> None:
         parts = urlsplit(base_url)
         self.origin = (parts.scheme, parts.hostname or "", parts.port or DEFAULT_PORTS.get(parts.scheme))
@@ -81,7 +87,7 @@ class Interceptor:
         self._log = log
         self._clock = clock
         self._silence = silence
-        self._progress = Progress(limit)
+        self._progress = Progress(limit, awaits_time)
         self._endless = ""
         self.lock = threading.RLock()  # one request at a time; who reads the service meanwhile takes it, too
 
@@ -107,16 +113,15 @@ class Interceptor:
             if not self._upstream.knows(request):
                 self.fail(messages.unknown_request(request, routable=self._upstream.routable))
             name, kind, batch_id = (found[0].name, found[0].kind, found[1]) if found else ("", "", None)
-            if not self._progress.allows(kind, request):
-                self._endless = self._endless or messages.endless(
-                    self._progress.limit, self._log, self._now()
-                )
+            now = self._now()
+            if not self._progress.allows(kind, request, now):
+                self._endless = self._endless or messages.endless(self._progress.limit, self._log, now)
                 self._clock.end_waits(self._endless)
                 self.fail(self._endless)
             scripted = self._scripts.take(name, batch_id)
             step = scripted or HEALTHY
             label = scripted.label if scripted else None
-            number = self._log.begin(request, name, batch_id, self._now(), label)
+            number = self._log.begin(request, name, batch_id, now, label)
             if not step.processed:
                 return PendingRequest(self._noting(number, step), self._resolution(request, step))
             if self._outside:
@@ -208,23 +213,32 @@ class Progress:
     """Tells a client that gets on from one that goes round in circles.
 
     Progress is a URL that is submitted for the first time, or seen to have ended for the first time. There are
-    only so many of either, so no endless loop makes progress for ever.
+    only so many of either, so no endless loop makes progress for ever. So is time that passes towards something that
+    is scripted to happen, a second at least, until it has happened.
     """
 
-    def __init__(self, limit: int | None) -> None:
+    def __init__(self, limit: int | None, awaits_time: Callable[[], bool]) -> None:
         self.limit = limit
+        self._awaits_time = awaits_time
         self._without = 0
+        self._since = 0.0
         self._submitted: set[str] = set()
         self._ended: set[str] = set()
 
-    def allows(self, kind: str, request: Request) -> bool:
-        """Count a request; tell whether it is within the limit."""
+    def allows(self, kind: str, request: Request, now: float) -> bool:
+        """Count a request; tell whether it is within the limit. `now` are the seconds since the test began."""
         body = request.json if kind == "submit" else None
         urls = body.get("urls") if isinstance(body, dict) else None
         self._without += 1
         if isinstance(urls, list):
             self._add(self._submitted, {url for url in urls if isinstance(url, str)})
-        return self.limit is None or self._without <= self.limit
+        if self.limit is None or self._without <= self.limit:
+            return True
+        # Asked only here: it looks at every page of every batch.
+        if now - self._since < LEAST_PROGRESS or not self._awaits_time():
+            return False
+        self._without, self._since = 1, now
+        return True
 
     def note(self, reply: Reply) -> None:
         """Look at what was answered."""

@@ -145,6 +145,7 @@ def wire_fake(
         clock=clock,
         limit=limit,
         silence=silence,
+        awaits_time=upstream.awaits_time,
     )
     handles = Handles(service, clock, interceptor.lock)
     api = kind(
