@@ -409,6 +409,23 @@ def test_it(spidra_api):
     assert all(isinstance(json.loads(one), dict) for one in bodies(cassettes["test_it.yaml"]))
 
 
+def test_who_gives_up_after_the_reply_has_come_keeps_the_recording(suite, record, cassettes):
+    """The reply is lost on the client's side: the API has answered, and a replay shows the same."""
+    run = suite("""
+async def test_it(spidra_api):
+    spidra_api.batch.submit.script(reply_lost())
+    async with plain_async(spidra_api) as client:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(1):
+                await client.post("/batch/scrape", json={"urls": URLS})
+        assert (await client.get("/batch/scrape?limit=1")).json()["jobs"][0]["totalUrls"] == 2
+    assert [one.seen for one in spidra_api.exchanges] == ["cancelled", 200]
+""")
+    run(*record()).assert_outcomes(passed=2)
+    run().assert_outcomes(passed=2)
+    assert statuses(cassettes["test_it.yaml"]) == [202, 200]
+
+
 CLEARING_UP = """
 @pytest.fixture
 def batch(spidra_api):

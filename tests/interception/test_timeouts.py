@@ -162,7 +162,7 @@ def test_a_deadline_of_one_s_own_counts_them_too(spidra_mock):
 
 
 def test_the_sdk_s_timeout_is_a_minute(spidra_mock):
-    spidra_mock.batch.submit.script(reply_lost(), request_lost("ConnectTimeout"))
+    spidra_mock.batch.submit.script(request_lost("ConnectTimeout"), reply_lost())
     client = spidra.Spidra(api_key=spidra_mock.api_key)
     for minutes in (1, 2):
         with pytest.raises(httpx.TimeoutException):
