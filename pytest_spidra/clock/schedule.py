@@ -74,6 +74,8 @@ class Schedule:
         """The real moment since which all threads were found waiting."""
         self.jumps = 0
         """How often time has jumped."""
+        self.followed = 0
+        """The microseconds that have passed in real time, too: what could not be jumped."""
         self._looker: int | None = None
         self._flows_since: int | None = None
         self._doubts = 0
@@ -109,7 +111,9 @@ class Schedule:
         """Move by so many microseconds, but not past a deadline: whoever waits for it sees exactly that time."""
         upcoming = self._next_deadline()
         target = self.elapsed + ticks
-        self._arrive(target if upcoming is None else min(target, upcoming))
+        target = target if upcoming is None else min(target, upcoming)
+        self.followed += target - self.elapsed
+        self._arrive(target)
 
     def advance(self, ticks: int) -> None:
         """Move by so many microseconds, from deadline to deadline, without waiting for those whose time comes."""
@@ -220,6 +224,7 @@ class Schedule:
             return True
         if self._doubts >= first.gives_up_at:
             # One deadline at a time, with a pause: others' waits may end before the next one.
+            self.followed += first.deadline - self.elapsed
             self._jump(first, first.deadline)
         return False
 
