@@ -493,7 +493,9 @@ def test_haste(spidra_mock, pause):
     )
     result = run_tests(source, ini="spidra_request_limit = 50\nspidra_rules = off")
     result.assert_outcomes(passed=2, failed=4)
-    result.stdout.fnmatch_lines(["FAILED *::test_what_comes_never - *", "FAILED *::test_what_came_and_was_not_seen - *"])
+    result.stdout.fnmatch_lines(
+        ["FAILED *::test_what_comes_never - *", "FAILED *::test_what_came_and_was_not_seen - *"]
+    )
 
 
 def test_a_resubmitting_loop_is_endless_too(run_tests):

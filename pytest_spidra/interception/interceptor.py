@@ -194,7 +194,9 @@ class Interceptor:
             return self._silence, ConnectionLost("RemoteProtocolError", "the connection was closed")
         return self._clock.longest_silence, ConnectionLost(UNHEARD, "")
 
-    def _noting(self, number: int, step: Step, call: RemoteCall | None = None) -> Callable[[Reply | str], None]:
+    def _noting(
+        self, number: int, step: Step, call: RemoteCall | None = None
+    ) -> Callable[[Reply | str], None]:
         def note(result: Reply | str) -> None:
             if result == UNHEARD:
                 self.fail(messages.waits_for_ever(step, self._log, self._clock.longest_silence))

@@ -50,7 +50,9 @@ def resolve(
         return None if limit is None else (max(limit - passed, 0.0), result)
     delay = step.after + (answer.took if answer else 0.0)
     if limit is not None and passed + delay > limit:
-        return max(limit - passed, 0.0), ConnectionLost(f"{phase}Timeout", f"{MISSED[phase]} within {limit:g} s")
+        return max(limit - passed, 0.0), ConnectionLost(
+            f"{phase}Timeout", f"{MISSED[phase]} within {limit:g} s"
+        )
     return delay, result
 
 

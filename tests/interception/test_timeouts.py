@@ -37,7 +37,7 @@ async def get_async(**options):
 
 
 WAYS = {
-    "sync": lambda **options: get(**options),
+    "sync": get,
     "async": lambda **options: asyncio.run(get_async(**options)),
     "anyio": lambda **options: anyio.run(lambda: get_async(**options)),
     "async in a thread": lambda **options: in_a_thread(lambda: asyncio.run(get_async(**options))),
@@ -121,7 +121,9 @@ def test_after_says_otherwise(spidra_mock):
 @pytest.mark.parametrize("after", [-1, float("inf"), float("nan")])
 def test_after_counts_seconds_from_0_on(after):
     for lost in (reply_lost, request_lost):
-        with pytest.raises(ValueError, match=rf"^{lost.__name__}\(after=…\) counts seconds from 0 on, not {after}"):
+        with pytest.raises(
+            ValueError, match=rf"^{lost.__name__}\(after=…\) counts seconds from 0 on, not {after}"
+        ):
             lost(after=after)
     with pytest.raises(TypeError, match=r"^reply_lost\(after=…\) takes a number of seconds, not '5'"):
         reply_lost(after="5")
@@ -312,7 +314,7 @@ def test_the_message_knows_what_the_client_waits_for(run_tests):
         [
             "The client waits for ever: it has no pool timeout.",
             "To fix it, give the client a pool timeout, or put a time limit around",
-            "the call. To script another error: request_lost(\"PoolTimeout\", after=…)",
+            'the call. To script another error: request_lost("PoolTimeout", after=…)',
             'comes by then, request_lost("ConnectError") breaks the connection at',
         ]
     )
