@@ -24,7 +24,8 @@ if TYPE_CHECKING:
         service_busy,
         too_many_pending,
     )
-    from pytest_spidra.scripting.steps import Step, http_error, ok, reply_lost, request_lost
+    from pytest_spidra.scripting.lost import reply_lost, request_lost
+    from pytest_spidra.scripting.steps import Step, http_error, ok
     from pytest_spidra.settings import RuleWarning
     from pytest_spidra.traffic.batches import Batch
     from pytest_spidra.traffic.exchanges import Call, Exchange
@@ -38,6 +39,7 @@ _MODULES = (
     "settings",
     "fake.outcomes",
     "scripting.steps",
+    "scripting.lost",
     "scripting.known_errors",
     "fake.account",
     "traffic.batches",

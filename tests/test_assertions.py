@@ -304,7 +304,7 @@ FAILS = {
             f"{HEADING}"
             ">      #1     0.00               submit 2 URLs   ReadTimeout\n"
             "          scripted reply_lost(); the service answered 202 queued\n"
-            ">      #2     1.00   +1.00 own   submit 2 URLs   202 queued\n"
+            ">      #2     6.00   +1.00 own   submit 2 URLs   202 queued\n"
             "\n"
             "To fix it, look for the batch in GET /batch/scrape before a submit is\n"
             "sent again. To allow several, count them:\n"

@@ -452,6 +452,52 @@ def test_completions(spidra_mock):
     result.stdout.fnmatch_lines(["FAILED *::test_looks[[]6[]] - Failed: *"])
 
 
+def test_time_that_passes_towards_what_is_scripted_is_progress(run_tests):
+    """Three hours of looks every five seconds are patience; not so what waits for nothing, or does not wait."""
+    source = (
+        HEAD
+        + """
+import time
+from httpx import ReadTimeout
+URL = "https://a.example/"
+
+def poll(spidra_mock, pause):
+    batch = ask(spidra_mock, method="POST", json={"urls": [URL]}).json()["batchId"]
+    while ask(spidra_mock, "/batch/scrape/" + batch).json()["status"] not in ("completed", "failed"):
+        time.sleep(pause)
+
+def test_patience(spidra_mock):
+    spidra_mock.batch.outcomes({URL: completed(after_seconds=3 * 3600)})
+    poll(spidra_mock, 5)
+    assert spidra_mock.clock.elapsed == 3 * 3600
+
+def test_an_end(spidra_mock):
+    spidra_mock.batch.ends("failed", after_seconds=3600)
+    spidra_mock.batch.outcomes({URL: stuck()})
+    poll(spidra_mock, 5)
+
+def test_what_comes_never(spidra_mock):
+    spidra_mock.batch.outcomes({URL: stuck()})
+    poll(spidra_mock, 5)
+
+def test_what_came_and_was_not_seen(spidra_mock):
+    spidra_mock.batch.outcomes({URL: completed(after_seconds=60)})
+    spidra_mock.batch.get.always(503)
+    poll(spidra_mock, 5)
+
+@pytest.mark.parametrize("pause", [0, 0.001])
+def test_haste(spidra_mock, pause):
+    spidra_mock.batch.outcomes({URL: completed(after_seconds=3 * 3600)})
+    poll(spidra_mock, pause)
+"""
+    )
+    result = run_tests(source, ini="spidra_request_limit = 50\nspidra_rules = off")
+    result.assert_outcomes(passed=2, failed=4)
+    result.stdout.fnmatch_lines(
+        ["FAILED *::test_what_comes_never - *", "FAILED *::test_what_came_and_was_not_seen - *"]
+    )
+
+
 def test_a_resubmitting_loop_is_endless_too(run_tests):
     body = 'while True: ask(spidra_mock, method="POST", json={"urls": ["https://a.example/"]})'
     result = run_tests(one_test(body), ini="spidra_request_limit = 10")

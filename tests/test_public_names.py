@@ -57,7 +57,7 @@ def test_type_checkers_see_the_same_names():
 
 
 def test_every_function_that_returns_a_step_is_public():
-    modules = [import_module(f"pytest_spidra.scripting.{name}") for name in ("steps", "known_errors")]
+    modules = [import_module(f"pytest_spidra.scripting.{name}") for name in ("steps", "lost", "known_errors")]
     steps = {
         name
         for module in modules

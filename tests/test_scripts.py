@@ -22,7 +22,7 @@ from pytest_spidra import (
     service_busy,
     too_many_pending,
 )
-from pytest_spidra.scripting.steps import TRANSPORT_ERRORS
+from pytest_spidra.scripting.lost import TRANSPORT_ERRORS
 
 pytestmark = pytest.mark.spidra(rules="off")  # what is unsafe is done on purpose here
 

@@ -44,7 +44,7 @@ VERDICT = [
     "        #  seconds    wait by    request         the client saw",
     ">      #1     0.00               submit 1 URL    ReadTimeout",
     "          scripted reply_lost(); the service answered 202 queued",
-    ">      #2     1.00   +1.00 own   submit 1 URL    202 queued",
+    ">      #2     6.00   +1.00 own   submit 1 URL    202 queued",
     "",
     "To allow it, mark the test",
     '@pytest.mark.spidra(allow=["double-submission"]).',

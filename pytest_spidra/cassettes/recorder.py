@@ -100,6 +100,10 @@ class Recorder:
             times = Times(call.at, call.took, self._sent, call.date, call.beside, call.late)
             self._done[call.number] = call.request, reply, times
 
+    def has(self, call: RecordedCall) -> bool:
+        """Whether the reply to a request has come."""
+        return call.number in self._done
+
     def broke(self, call: RecordedCall, why: str) -> None:
         """Note that a request had no reply: no cassette can hold that."""
         with self._lock:
@@ -255,8 +259,9 @@ class RecordedCall:
         ) from None  # the library's own error would be shown as it is, and says what it could not send
 
     def cancelled(self) -> None:
-        """The client stopped waiting."""
-        self._recorder.broke(self, "was given up by the client before its reply came")
+        """The client stopped waiting; what has come by then stays recorded."""
+        if not self._recorder.has(self):
+            self._recorder.broke(self, "was given up by the client before its reply came")
 
 
 @contextmanager

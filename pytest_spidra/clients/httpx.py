@@ -287,13 +287,17 @@ def _request(handler: RequestHandler, request: httpcore.Request, content: bytes)
         # h11 refuses it below us with these words, so a client with an empty key must fail here, too.
         msg = f"Illegal header value {value!r}"
         raise httpx.LocalProtocolError(msg)
+    timeouts = request.extensions.get("timeout", {})
     return Request(
         method=request.method.decode("ascii"),
         path=_path(request.url).removeprefix(handler.prefix),
         query=request.url.target.partition(b"?")[2].decode("ascii"),
         headers={name.lower(): value for name, value in httpx.Headers(request.headers).items()},
         content=content,
-        read_timeout=request.extensions.get("timeout", {}).get("read"),
+        connect_timeout=timeouts.get("connect"),
+        read_timeout=timeouts.get("read"),
+        write_timeout=timeouts.get("write"),
+        pool_timeout=timeouts.get("pool"),
     )
 
 

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
+REAL_SILENCE, VIRTUAL_SILENCE = 60.0, 3600.0
+"""Seconds that a wait which nothing ends lasts, where it costs as much and where it costs nothing."""
+
+
 class Clock(Protocol):
     """A clock that a test runs on."""
 
@@ -24,6 +28,10 @@ class Clock(Protocol):
     @property
     def elapsed(self) -> float:
         """Seconds since the test began, exact to the microsecond."""
+
+    @property
+    def longest_silence(self) -> float:
+        """Seconds for which somebody who waits without a limit, for what never comes, may do so."""
 
     def advance(self, seconds: float) -> None:
         """Let so many seconds pass at once.
@@ -47,6 +55,8 @@ class Clock(Protocol):
 
 class RealClock:
     """Real time: waits cost what they cost."""
+
+    longest_silence = REAL_SILENCE
 
     def __init__(self) -> None:
         self.start()

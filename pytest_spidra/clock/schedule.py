@@ -50,7 +50,7 @@ class Schedule:
 
     def __init__(self, brakes: Brakes, *, paced: bool) -> None:
         self.brakes = brakes
-        self._paced = paced
+        self.paced = paced
         self.lock = threading.RLock()
         self.stopped = True
         self.elapsed: int = 0
@@ -74,6 +74,8 @@ class Schedule:
         """The real moment since which all threads were found waiting."""
         self.jumps = 0
         """How often time has jumped."""
+        self.followed = 0
+        """The microseconds that have passed in real time, too: what could not be jumped."""
         self._looker: int | None = None
         self._flows_since: int | None = None
         self._doubts = 0
@@ -109,7 +111,9 @@ class Schedule:
         """Move by so many microseconds, but not past a deadline: whoever waits for it sees exactly that time."""
         upcoming = self._next_deadline()
         target = self.elapsed + ticks
-        self._arrive(target if upcoming is None else min(target, upcoming))
+        target = target if upcoming is None else min(target, upcoming)
+        self.followed += target - self.elapsed
+        self._arrive(target)
 
     def advance(self, ticks: int) -> None:
         """Move by so many microseconds, from deadline to deadline, without waiting for those whose time comes."""
@@ -201,7 +205,7 @@ class Schedule:
         real = REAL.now()
         self._flow(real)
         since, self._looked_at = real - self._looked_at, real
-        if self._paced:
+        if self.paced:
             activity, self._doubts = BLOCKED, real
         else:
             activity = self.activity(real)
@@ -220,6 +224,7 @@ class Schedule:
             return True
         if self._doubts >= first.gives_up_at:
             # One deadline at a time, with a pause: others' waits may end before the next one.
+            self.followed += first.deadline - self.elapsed
             self._jump(first, first.deadline)
         return False
 
@@ -238,7 +243,7 @@ class Schedule:
         """Let somebody wait for so many microseconds from now on."""
         waiter.deadline = self.elapsed + ticks
         if waiter.gives_up_at is None:
-            waiter.gives_up_at = ticks + (REAL.now() if self._paced else self._doubts)
+            waiter.gives_up_at = ticks + (REAL.now() if self.paced else self._doubts)
 
     def enter(self, waiter: Waiter) -> Waiter | None:
         """Let this thread wait; return what it was waiting for already."""

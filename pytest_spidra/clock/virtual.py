@@ -50,6 +50,7 @@ from pytest_spidra.clock.pools import (
     make_run_in_executor,
     make_submit,
 )
+from pytest_spidra.clock.real import REAL_SILENCE, VIRTUAL_SILENCE
 from pytest_spidra.clock.schedule import Schedule
 from pytest_spidra.clock.stand_ins import INSTALLED, STAND_INS, reads_clock
 from pytest_spidra.clock.thread_waits import ThreadWaits, make_condition_wait, make_join, make_simple_queue
@@ -148,6 +149,11 @@ class VirtualClock:
         self._check_company()
         self.schedule.catch_up()
         return self.schedule.elapsed / MICROSECONDS
+
+    @property
+    def longest_silence(self) -> float:
+        """Seconds for which somebody who waits without a limit, for what never comes, may do so."""
+        return REAL_SILENCE if self.schedule.paced else VIRTUAL_SILENCE
 
     @property
     def monotonic(self) -> int:

@@ -112,7 +112,7 @@ class BatchState:
 
     def advance(self, now: int) -> None:
         """Let everything happen that time alone makes happen until `now`, in its order."""
-        while (moment := self._next_due()) is not None and moment <= now:
+        while (moment := self.next_due()) is not None and moment <= now:
             if self.ending and self._ending_due() == moment:
                 self._break(self.ending, moment)
                 continue
@@ -168,7 +168,7 @@ class BatchState:
 
     # -- how it moves ----------------------------------------------------------------------------------
 
-    def _next_due(self) -> int | None:
+    def next_due(self) -> int | None:
         """Return the next moment at which time alone moves the batch, or None."""
         moments = [item.due for item in self.items if item.due is not None]
         if not self.begun:

@@ -263,6 +263,12 @@ class Service:
         mark = self._mark
         return f"{batch:08x}-{mark[:4]}-4{mark[4:7]}-8{mark[7:10]}-{item:012x}"
 
+    def awaits_time(self, now: int) -> bool:
+        """Whether time alone is going to change a batch: an ``after_seconds`` is not over yet."""
+        for state in self.batches.values():
+            state.advance(now)
+        return any(state.next_due() is not None for state in self.batches.values())
+
     def bill(self, now: int) -> Ledger:
         """Return the ledger with what is accepted and will be charged, whether or not anybody looks.
 

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from pytest_spidra.interception import messages
+from pytest_spidra.interception import messages, timeouts
 from pytest_spidra.interception.upstreams import LocalUpstream, RemoteUpstream
 from pytest_spidra.scripting.steps import ok
 from pytest_spidra.traffic import endpoints
@@ -36,6 +36,12 @@ DEFAULT_PORTS = {"http": 80, "https": 443}
 
 HEALTHY = ok()
 
+LEAST_PROGRESS = 1.0
+"""Seconds that are progress towards what is scripted to happen in time."""
+
+UNHEARD = "unheard"
+"""What comes of a request whose client would wait for ever: no error, the test fails."""
+
 
 class Interceptor:
     """Takes the requests to one base URL.
@@ -52,6 +58,11 @@ class Interceptor:
         clock: The test's time.
 
         limit: Most requests without progress; one more fails the test. None: any number.
+
+        silence: For clients whose timeouts nobody here knows: seconds after which one that is to time out, and waits
+            on, is hung up on. None: they are known.
+
+        awaits_time: Tells whether something is scripted to happen when some more time has passed.
     """
 
     def __init__(
@@ -63,6 +74,8 @@ class Interceptor:
         log: ExchangeLog,
         clock: Clock,
         limit: int | None,
+        silence: float | None = None,
+        awaits_time: Callable[[], bool] = bool,
     ) -> None:
         parts = urlsplit(base_url)
         self.origin = (parts.scheme, parts.hostname or "", parts.port or DEFAULT_PORTS.get(parts.scheme))
@@ -73,7 +86,8 @@ class Interceptor:
         self._outside = upstream if isinstance(upstream, RemoteUpstream) else None
         self._log = log
         self._clock = clock
-        self._progress = Progress(limit)
+        self._silence = silence
+        self._progress = Progress(limit, awaits_time)
         self._endless = ""
         self.lock = threading.RLock()  # one request at a time; who reads the service meanwhile takes it, too
 
@@ -99,26 +113,25 @@ class Interceptor:
             if not self._upstream.knows(request):
                 self.fail(messages.unknown_request(request, routable=self._upstream.routable))
             name, kind, batch_id = (found[0].name, found[0].kind, found[1]) if found else ("", "", None)
-            if not self._progress.allows(kind, request):
-                self._endless = self._endless or messages.endless(
-                    self._progress.limit, self._log, self._now()
-                )
+            now = self._now()
+            if not self._progress.allows(kind, request, now):
+                self._endless = self._endless or messages.endless(self._progress.limit, self._log, now)
                 self._clock.end_waits(self._endless)
                 self.fail(self._endless)
             scripted = self._scripts.take(name, batch_id)
             step = scripted or HEALTHY
             label = scripted.label if scripted else None
-            number = self._log.begin(request, name, batch_id, self._now(), label)
+            number = self._log.begin(request, name, batch_id, now, label)
             if not step.processed:
-                return PendingRequest(self._noting(number), self._resolution(request, step, None))
+                return PendingRequest(self._noting(number, step), self._resolution(request, step))
             if self._outside:
                 call = self._outside.leave(request, self._clock)
                 return PendingRequest(
-                    self._noting(number, call),
+                    self._noting(number, step, call),
                     set_result=functools.partial(self._set_result, number, request, step, call),
                 )
             inside = cast(LocalUpstream, self._upstream)
-            return PendingRequest(self._noting(number), self._inside(number, request, step, inside))
+            return PendingRequest(self._noting(number, step), self._inside(number, request, step, inside))
 
     def _now(self) -> float:
         """Return the seconds since the test began; fail the test where its clock cannot tell."""
@@ -147,7 +160,7 @@ class Interceptor:
         except UnanswerableError as refusal:
             self.fail(str(refusal))
         except Exception as error:  # noqa: BLE001 - a user's respx route may raise any error, and the client is to get that one
-            return step.after, ConnectionLost(type(error).__name__, str(error), error)
+            return step.after or 0.0, ConnectionLost(type(error).__name__, str(error), error)
         return self._answered(number, request, step, answer)
 
     def _set_result(
@@ -161,31 +174,36 @@ class Interceptor:
             except UnanswerableError as refusal:
                 self._log.seen(number, type(what).__name__, self._clock.elapsed)
                 self.fail(str(refusal))
-            return self._answered(number, request, step, answer, call.took)
+            return self._answered(number, request, step, answer, passed=call.took)
 
     def _answered(
-        self, number: int, request: Request, step: Step, answer: Reply, waited: float = 0.0
+        self, number: int, request: Request, step: Step, answer: Reply, *, passed: float = 0.0
     ) -> Resolution:
         self._log.answered(number, answer)
         self._progress.note(answer)
-        return self._resolution(request, step, answer, waited)
+        return self._resolution(request, step, answer, passed=passed)
 
-    @staticmethod
-    def _resolution(request: Request, step: Step, answer: Reply | None, waited: float = 0.0) -> Resolution:
-        """Return after how long the client sees what, its own patience considered; some of it may have passed."""
-        result = step.shown(answer)
-        delay = step.after + (answer.took if answer else 0.0)
-        read_timeout = request.read_timeout
-        if read_timeout is not None and waited + delay > read_timeout:
-            return max(read_timeout - waited, 0.0), ConnectionLost(
-                "ReadTimeout", f"no reply within {read_timeout:g} s"
-            )
-        return delay, result
+    def _resolution(
+        self, request: Request, step: Step, answer: Reply | None = None, *, passed: float = 0.0
+    ) -> Resolution:
+        """Return after how long the client sees what."""
+        resolution = timeouts.resolve(request, step, answer, passed=passed)
+        if resolution:
+            return resolution
+        if self._silence is not None:
+            return self._silence, ConnectionLost("RemoteProtocolError", "the connection was closed")
+        return self._clock.longest_silence, ConnectionLost(UNHEARD, "")
 
-    def _noting(self, number: int, call: RemoteCall | None = None) -> Callable[[Reply | str], None]:
+    def _noting(
+        self, number: int, step: Step, call: RemoteCall | None = None
+    ) -> Callable[[Reply | str], None]:
         def note(result: Reply | str) -> None:
+            if result == UNHEARD:
+                self.fail(messages.waits_for_ever(step, self._log, self._clock.longest_silence))
             if self._log[number - 1].seen is not None:
                 return  # the test failed on the way, and that is what the client saw
+            if result == "cancelled" and step.after is None and self._silence is not None:
+                result = step.error or result  # it has hung up, and nothing else is known of its timeout
             self._log.seen(number, result, self._clock.elapsed)
             if call and result == "cancelled":
                 call.cancelled()
@@ -197,23 +215,32 @@ class Progress:
     """Tells a client that gets on from one that goes round in circles.
 
     Progress is a URL that is submitted for the first time, or seen to have ended for the first time. There are
-    only so many of either, so no endless loop makes progress for ever.
+    only so many of either, so no endless loop makes progress for ever. So is time that passes towards something that
+    is scripted to happen, a second at least, until it has happened.
     """
 
-    def __init__(self, limit: int | None) -> None:
+    def __init__(self, limit: int | None, awaits_time: Callable[[], bool]) -> None:
         self.limit = limit
+        self._awaits_time = awaits_time
         self._without = 0
+        self._since = 0.0
         self._submitted: set[str] = set()
         self._ended: set[str] = set()
 
-    def allows(self, kind: str, request: Request) -> bool:
-        """Count a request; tell whether it is within the limit."""
+    def allows(self, kind: str, request: Request, now: float) -> bool:
+        """Count a request; tell whether it is within the limit. `now` are the seconds since the test began."""
         body = request.json if kind == "submit" else None
         urls = body.get("urls") if isinstance(body, dict) else None
         self._without += 1
         if isinstance(urls, list):
             self._add(self._submitted, {url for url in urls if isinstance(url, str)})
-        return self.limit is None or self._without <= self.limit
+        if self.limit is None or self._without <= self.limit:
+            return True
+        # Asked only here: it looks at every page of every batch.
+        if now - self._since < LEAST_PROGRESS or not self._awaits_time():
+            return False
+        self._without, self._since = 1, now
+        return True
 
     def note(self, reply: Reply) -> None:
         """Look at what was answered."""

@@ -13,6 +13,7 @@ from pytest_spidra.traffic.redaction import without_keys_in_url
 from pytest_spidra.verdicts.messages import paragraph
 
 if TYPE_CHECKING:
+    from pytest_spidra.scripting.steps import Step
     from pytest_spidra.traffic.log import ExchangeLog
     from pytest_spidra.traffic.request import Request
 
@@ -77,6 +78,29 @@ def endless(limit: int | None, log: ExchangeLog, elapsed: float) -> str:
                 "To fix it, give the loop a deadline or a highest number of attempts, and end it on every "
                 "terminal status and on every error that is not transient. To allow it, raise the limit: "
                 "@pytest.mark.spidra(request_limit=…), or the ini option spidra_request_limit."
+            ),
+        ]
+    )
+
+
+def waits_for_ever(step: Step, log: ExchangeLog, waited: float) -> str:
+    """Say that a client waits without a limit for what never comes, and has done so for `waited` seconds."""
+    kind = step.error or ""
+    name = kind.removesuffix("Timeout").lower()
+    call = step.label.removesuffix(")")
+    after = f"{call}{'' if call.endswith('(') else ', '}after=…)"
+    broken = f'{call.partition("(")[0]}("{"ConnectError" if name == "pool" else "ReadError"}")'
+    return "\n\n".join(
+        [
+            f"The client waits for ever: it has no {name} timeout.",
+            paragraph(
+                f"{step.label} is a {kind}, which lands when the client's own {name} timeout is over. This client has "
+                f"none, and nothing else has ended its wait for {waited:g} s: in production it would hang here."
+            ),
+            timeline.render(log),
+            paragraph(
+                f"To fix it, give the client a {name} timeout, or put a time limit around the call. To script another "
+                f"error: {after} comes by then, {broken} breaks the connection at once."
             ),
         ]
     )

@@ -117,6 +117,10 @@ class FakeUpstream:
         headers = {name.lower(): value for name, value in response.headers.items()}
         return Reply(response.status_code, response.content, headers)
 
+    def awaits_time(self) -> bool:
+        """Whether something is scripted to happen when some more time has passed."""
+        return self._service.awaits_time(self._clock.now)
+
     def router(self) -> respx.Router:
         """Return the router, with one route for each endpoint, named like it; built when it is first asked for."""
         if self._router is None:

@@ -22,22 +22,6 @@ if TYPE_CHECKING:
 Body = Literal["whole", "truncated", "empty"]
 
 
-# The names by which httpx, and after it most clients, know a broken connection.
-TRANSPORT_ERRORS = (
-    "ConnectError",
-    "ConnectTimeout",
-    "PoolTimeout",
-    "WriteError",
-    "WriteTimeout",
-    "ReadError",
-    "ReadTimeout",
-    "CloseError",
-    "RemoteProtocolError",
-    "LocalProtocolError",
-    "ProxyError",
-)
-
-
 @dataclass(frozen=True)
 class Step:
     """What happens to one request.
@@ -53,7 +37,8 @@ class Step:
 
         message: The text of that error.
 
-        after: Seconds from the request to what the client sees, on the test's clock.
+        after: Seconds from the request to what the client sees, on the test's clock; None: it sees a timeout, when
+            its own is over.
 
         body: Whether the reply's body comes whole, cut off in the middle, or not at all.
     """
@@ -63,7 +48,7 @@ class Step:
     reply: Reply | None = None
     error: str | None = None
     message: str = ""
-    after: float = 0.0
+    after: float | None = 0.0
     body: Body = "whole"
 
     def __repr__(self) -> str:
@@ -162,34 +147,6 @@ def http_error(
     return Step(label, processed, reply, after=seconds("http_error(after=…)", after))
 
 
-def reply_lost(error: str | type[Exception] | Exception = "ReadTimeout") -> Step:
-    """The service does the work and the client never hears of it.
-
-    Args:
-        error: The transport error that the client sees, at once: its name as httpx has it, its class or an
-            instance.
-
-    Raises:
-        ValueError: No transport error.
-    """
-    __tracebackhide__ = True
-    return _lost("reply_lost", error, processed=True, default="ReadTimeout")
-
-
-def request_lost(error: str | type[Exception] | Exception = "ConnectError") -> Step:
-    """The request never reaches the service.
-
-    Args:
-        error: The transport error that the client sees, at once: its name as httpx has it, its class or an
-            instance.
-
-    Raises:
-        ValueError: No transport error.
-    """
-    __tracebackhide__ = True
-    return _lost("request_lost", error, processed=False, default="ConnectError")
-
-
 def step_of(value: object) -> Step:
     """Return what a script says in one place: a `Step`, or for a bare status its `http_error`.
 
@@ -229,22 +186,6 @@ def seconds(what: str, value: object) -> float:
         msg = f"{what} counts seconds from 0 on, not {value}"
         raise ValueError(msg)
     return value
-
-
-def _lost(name: str, error: object, *, processed: bool, default: str) -> Step:
-    __tracebackhide__ = True
-    kind = type(error) if isinstance(error, Exception) else error
-    if isinstance(kind, type):
-        known = [base.__name__ for base in kind.__mro__ if base.__name__ in TRANSPORT_ERRORS]
-    else:
-        known = [kind] if kind in TRANSPORT_ERRORS else []
-    if not known:
-        msg = f"{name}(…) takes a transport error, not {error!r}. These are known: {', '.join(TRANSPORT_ERRORS)}."
-        raise ValueError(msg)
-    (word, *_) = known
-    label = f"{name}()" if word == default else f'{name}("{word}")'
-    text = str(error) if isinstance(error, Exception) else ""
-    return Step(label, processed, error=word, message=text or f"scripted: {label}")
 
 
 def retry_after_header(name: str, value: float | str | datetime | None) -> dict[str, str]:

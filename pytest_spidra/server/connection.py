@@ -179,6 +179,7 @@ class Connection:
             query=query,
             headers=headers,
             content=bytes(content),
+            connect_timeout=0.0,  # it has connected; how long it waits for the reply, only the client knows
         )
 
     # -- the answer ------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from pytest_spidra.traffic.log import ExchangeLog
 
 PREFIX = "/api"
 EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared with, not bound to
+SILENCE = 10.0  # seconds after which a client that is to time out, and waits on, is hung up on
 
 
 class Server:
@@ -43,6 +44,7 @@ class Server:
             mode="server",
             answers_unknown=True,
             api_key=api_key,
+            silence=SILENCE,
         )
 
     @property

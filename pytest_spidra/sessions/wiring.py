@@ -105,6 +105,7 @@ def wire_fake(
     as_recorded: bool = False,
     api_key: str = API_KEY,
     seed: str = "",
+    silence: float | None = None,
 ) -> FakeWiring[Mock]:
     """Put an interceptor before a fake service of its own, and what a test holds before that.
 
@@ -128,6 +129,8 @@ def wire_fake(
         api_key: The key that users are given.
 
         seed: Makes the ids of batches differ from another test's.
+
+        silence: For clients elsewhere: seconds after which one that is to time out, and waits on, is hung up on.
     """
     scripts = Scripts()
     service = Service(seed=seed)
@@ -135,7 +138,14 @@ def wire_fake(
     service.account.invalid_hosts_fail = as_recorded or answers_unknown
     upstream = FakeUpstream(service, clock, base_url, answers_unknown=answers_unknown)
     interceptor = Interceptor(
-        base_url=base_url, scripts=scripts, upstream=upstream, log=log, clock=clock, limit=limit
+        base_url=base_url,
+        scripts=scripts,
+        upstream=upstream,
+        log=log,
+        clock=clock,
+        limit=limit,
+        silence=silence,
+        awaits_time=upstream.awaits_time,
     )
     handles = Handles(service, clock, interceptor.lock)
     api = kind(

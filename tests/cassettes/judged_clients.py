@@ -200,12 +200,12 @@ ROWS = {
     "two at once": Row(two_at_once, ("busy-polling",), items="completed(after_polls=2)"),
     "careful": Row(clients.careful, items="[failed(), completed()]"),
     "a lost submit sent again": Row(
-        sends_it_twice, ("double-submission",), scripted={"submit": [reply_lost()]}
+        sends_it_twice, ("double-submission",), scripted={"submit": [reply_lost(after=0.1)]}
     ),
     "a submit of unknown fate sent again": Row(
-        sends_it_twice, ("blind-resend",), scripted={"submit": [request_lost("ReadTimeout")]}
+        sends_it_twice, ("blind-resend",), scripted={"submit": [request_lost("ReadTimeout", after=0.1)]}
     ),
-    "looks in the list": Row(clients.looks_in_the_list_first, scripted={"submit": [reply_lost()]}),
+    "looks in the list": Row(clients.looks_in_the_list_first, scripted={"submit": [reply_lost(after=0.1)]}),
     "Retry-After ignored": Row(comes_back_early, ("retry-after-ignored",), submits=[BUSY]),
     "a date ignored": Row(comes_back_early, ("retry-after-ignored",), submits=[refused(503, retry_in=3)]),
     "Retry-After respected": Row(comes_back_as_asked, submits=[refused(429, retry_after=1)]),

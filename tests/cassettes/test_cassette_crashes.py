@@ -26,7 +26,7 @@ TROUBLED = """
 from pytest_spidra import ok, reply_lost
 
 def script(spidra_server):
-    spidra_server.batch.list.always(reply_lost())
+    spidra_server.batch.list.always(reply_lost("ReadError"))
     spidra_server.batch.cancel.always(ok(after=30))
 """
 

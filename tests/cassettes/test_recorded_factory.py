@@ -57,7 +57,7 @@ def test_what_the_real_api_cannot_make_is_refused_before_anything_is_sent(
             "a completed batch with 1 failed items was ordered, and it is completed with 0.",
         ),
         (
-            "batch.submit.always(reply_lost())",
+            "batch.submit.always(reply_lost('ReadError'))",
             "",
             "The recording ends here: POST /batch/scrape got no reply",
         ),

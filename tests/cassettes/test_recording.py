@@ -28,7 +28,7 @@ def test_plain(spidra_api):
     spidra_api.assert_attempts("batch.submit", 2)
 
 async def test_plain_async(spidra_api):
-    spidra_api.batch.submit.script(reply_lost())
+    spidra_api.batch.submit.script(reply_lost(after=0.1))
     async with plain_async(spidra_api) as client:
         with pytest.raises(httpx.ReadTimeout):
             await client.post("/batch/scrape", json={"urls": URLS})
@@ -44,7 +44,7 @@ def test_sdk(spidra_api):
     assert (call.outcomes, call.waits) == ([503, 202], [1.0])
 
 async def test_sdk_async(spidra_api):
-    spidra_api.batch.get.script(reply_lost())
+    spidra_api.batch.get.script(reply_lost(after=0.1))
     async with spidra.AsyncSpidra(api_key=spidra_api.api_key, api_url=spidra_api.base_url) as client:
         batch = await client.batch_scrape(URLS, poll_interval=PAUSE)
     assert [item.status for item in batch.items] == ["completed"] * 2
@@ -409,6 +409,23 @@ def test_it(spidra_api):
     assert all(isinstance(json.loads(one), dict) for one in bodies(cassettes["test_it.yaml"]))
 
 
+def test_who_gives_up_after_the_reply_has_come_keeps_the_recording(suite, record, cassettes):
+    """The reply is lost on the client's side: the API has answered, and a replay shows the same."""
+    run = suite("""
+async def test_it(spidra_api):
+    spidra_api.batch.submit.script(reply_lost())
+    async with plain_async(spidra_api) as client:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(1):
+                await client.post("/batch/scrape", json={"urls": URLS})
+        assert (await client.get("/batch/scrape?limit=1")).json()["jobs"][0]["totalUrls"] == 2
+    assert [one.seen for one in spidra_api.exchanges] == ["cancelled", 200]
+""")
+    run(*record()).assert_outcomes(passed=2)
+    run().assert_outcomes(passed=2)
+    assert statuses(cassettes["test_it.yaml"]) == [202, 200]
+
+
 CLEARING_UP = """
 @pytest.fixture
 def batch(spidra_api):
@@ -597,7 +614,7 @@ def test_what_came_before_is_not_taken_for_the_reason(suite, start_api, record):
     api = start_api("""
 from pytest_spidra import reply_lost
 def script(spidra_server):
-    spidra_server.batch.submit.script(reply_lost())
+    spidra_server.batch.submit.script(reply_lost("ReadError"))
 """)
     run = suite(
         """

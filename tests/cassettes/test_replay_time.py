@@ -94,6 +94,38 @@ def test_ten_minutes_of_polling_take_no_time(inner, notes, tape):
         assert count == 122
 
 
+LOST = """
+import asyncio
+import httpx, pytest
+from pytest_spidra import reply_lost, request_lost
+from real_server import note
+
+@pytest.mark.parametrize("way", ["sync", "async"])
+@pytest.mark.spidra(modes="replay", cassette="lost")
+def test_it(spidra_api, way):
+    spidra_api.batch.submit.script(request_lost("ConnectTimeout"), reply_lost())
+    asked = {"url": spidra_api.base_url + "/batch/scrape", "json": {"urls": ["https://shop.example/1"]}}
+    asked |= {"headers": {"x-api-key": spidra_api.api_key}, "timeout": httpx.Timeout(30, connect=4)}
+
+    async def in_async():
+        async with httpx.AsyncClient(timeout=asked.pop("timeout")) as client:
+            await client.post(asked.pop("url"), **asked)
+
+    for error in (httpx.ConnectTimeout, httpx.ReadTimeout):
+        with pytest.raises(error):
+            httpx.post(**asked) if way == "sync" else asyncio.run(in_async())
+        asked |= {"url": spidra_api.base_url + "/batch/scrape", "timeout": httpx.Timeout(30, connect=4)}
+    note("lost", way, [one.seen_at for one in spidra_api.exchanges])
+"""
+
+
+def test_a_scripted_timeout_takes_the_client_s_own_time_whatever_was_recorded(inner, notes, tape):
+    """The recorded reply took two seconds; the client waits for it for thirty."""
+    tape("lost", [(SUBMIT, SUBMITTED, 2.0)])
+    inner(LOST, BASE_URL).assert_outcomes(passed=2)
+    assert notes["lost"] == {"sync": [4.0, 34.0], "async": [4.0, 34.0]}
+
+
 LATENCIES = """
 import asyncio, time
 import httpx, pytest

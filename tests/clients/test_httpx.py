@@ -14,7 +14,7 @@ import pytest
 from httpx_retries import Retry, RetryTransport
 
 from pytest_spidra import completed, failed, gateway_error, ok, rate_limited, reply_lost, request_lost
-from pytest_spidra.scripting.steps import TRANSPORT_ERRORS
+from pytest_spidra.scripting.lost import TRANSPORT_ERRORS
 
 pytestmark = pytest.mark.spidra(rules="off")  # what is unsafe is done on purpose here
 

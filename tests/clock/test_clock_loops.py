@@ -12,7 +12,7 @@ import time
 import anyio
 import pytest
 import trio
-from real_waits import real_time_below
+from real_waits import jumps_only
 
 from pytest_spidra.clock.virtual import VirtualClock
 
@@ -174,7 +174,7 @@ async def trio_naps():
 
 def test_trio_follows_without_being_told(clock):
     """It is given our clock where it would make one of its own."""
-    with real_time_below(2):
+    with jumps_only(clock):
         trio.run(trio_naps)
         anyio.run(trio_naps, backend="trio")
         thread = threading.Thread(target=trio.run, args=(trio_naps,))

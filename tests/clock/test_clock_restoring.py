@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import time_machine
-from real_waits import REAL_MONOTONIC, REAL_SLEEP, real_time_below
+from real_waits import REAL_MONOTONIC, REAL_SLEEP, jumps_only
 
 from pytest_spidra.clock import stand_ins
 from pytest_spidra.clock.aliases import AliasSweep
@@ -109,7 +109,7 @@ def test_an_interrupt_in_the_middle_of_a_sleep_gets_through(clock: VirtualClock)
     signal.signal(signal.SIGINT, before)
     lock.release()
     blocked.join()
-    with real_time_below(2):
+    with jumps_only(clock):
         time.sleep(60)
     assert clock.elapsed == 60.1
     clock.stop()
@@ -242,8 +242,8 @@ def test_a_function_kept_in_a_closure_works_like_the_real_one_afterwards() -> No
     begun = REAL_MONOTONIC[0]()
     kept[0](0.05)
     assert REAL_MONOTONIC[0]() - begun >= 0.05
-    assert abs(kept[1]() - time.monotonic()) < 1
-    assert abs(kept[2]() - time.monotonic_ns()) < 1_000_000_000
+    assert time.monotonic() <= kept[1]() <= time.monotonic()
+    assert time.monotonic_ns() <= kept[2]() <= time.monotonic_ns()
     with pytest.raises(ValueError, match="non-negative"):
         kept[0](-1)
 
@@ -316,7 +316,7 @@ def test_a_loop_made_before_the_clock_stays_usable_after_it() -> None:
     ticks.clear()
     begun = REAL_MONOTONIC[0]()
     loop.run_until_complete(asyncio.sleep(0.35))
-    assert 0.3 < REAL_MONOTONIC[0]() - begun < 2
+    assert REAL_MONOTONIC[0]() - begun > 0.3
     assert 2 <= len(ticks) <= 4
     assert loop._clock_resolution == resolution
     assert "select" not in vars(loop._selector)
@@ -335,7 +335,7 @@ def test_a_clock_stopped_inside_a_running_loop_leaves_its_timers_right() -> None
         await task
         return REAL_MONOTONIC[0]() - begun
 
-    assert 0.05 < asyncio.run(main()) < 2
+    assert asyncio.run(main()) > 0.05
 
 
 def test_threads_left_over_are_woken_and_then_live_in_real_time() -> None:
@@ -345,13 +345,13 @@ def test_threads_left_over_are_woken_and_then_live_in_real_time() -> None:
     blocked.acquire()
 
     def sleeper() -> None:
-        for _ in range(2):
+        for seconds in (1_000_000, 0.5):  # the first is cut short, or lasts for days
             begun = REAL_MONOTONIC[0]()
-            time.sleep(0.5)
+            time.sleep(seconds)
             naps.append(REAL_MONOTONIC[0]() - begun)
 
     async def looped() -> None:
-        await asyncio.sleep(0.5)
+        await asyncio.sleep(0.5)  # of it what remains is slept for real
 
     with VirtualClock():
         threads = [
@@ -361,10 +361,9 @@ def test_threads_left_over_are_woken_and_then_live_in_real_time() -> None:
         for thread in threads:
             thread.start()
         REAL_SLEEP[0](0.1)
-    with real_time_below(3):
-        for thread in threads:
-            thread.join()
-    assert naps[0] < 0.4
+    for thread in threads:
+        thread.join()
+    assert len(naps) == 2
     assert naps[1] >= 0.5
 
 
@@ -384,8 +383,7 @@ def test_a_sleeper_left_over_ends_even_if_the_clock_starts_again() -> None:
     with clock.schedule.lock:  # the sleeper cannot wake in between
         clock.stop()
         clock.start()
-    with real_time_below(5):
-        thread.join(10)
+    thread.join()  # pytest-timeout's limit is the one for who waits for real
     assert naps
     clock.stop()
 

@@ -9,7 +9,7 @@ import anyio
 import pytest
 import trio
 import trio.testing
-from real_waits import real_time_below, work_for
+from real_waits import jumps_only, work_for
 
 from pytest_spidra.clock.virtual import VirtualClock
 
@@ -23,7 +23,7 @@ def test_trio_sleeps_move_the_clock(clock: VirtualClock) -> None:
             await trio.sleep(5)
         return trio.current_time() - begun
 
-    with real_time_below(2):
+    with jumps_only(clock):
         assert trio.run(main, clock=clock.trio_clock()) == 600
     assert clock.elapsed == 600
 
@@ -79,7 +79,7 @@ def test_trio_threads_are_waited_for(clock: VirtualClock) -> None:
         assert scope.cancelled_caught
         assert clock.elapsed == 5
 
-    with real_time_below(3):
+    with jumps_only(clock):
         trio.run(main, clock=clock.trio_clock())
 
 
@@ -100,7 +100,7 @@ def test_trio_and_threads_sleep_side_by_side(clock: VirtualClock) -> None:
         await trio.sleep(30)
         await trio.to_thread.run_sync(thread.join)
 
-    with real_time_below(3):
+    with jumps_only(clock):
         trio.run(main, clock=clock.trio_clock())
     assert seen == [float(second) for second in range(30)]
     assert clock.elapsed == 30
@@ -165,4 +165,4 @@ def test_a_trio_run_may_outlive_the_clock() -> None:
         return time.perf_counter() - begun
 
     with clock:
-        assert 0.05 < trio.run(main, clock=clock.trio_clock()) < 2
+        assert trio.run(main, clock=clock.trio_clock()) > 0.05

@@ -18,7 +18,7 @@ import tenacity
 from httpx_retries import Retry, RetryTransport
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from real_waits import REAL_SLEEP, real_time_below
+from real_waits import REAL_SLEEP, jumps_only
 from spidra import AsyncSpidra, Spidra
 from spidra.lib.http import SpidraTimeoutError
 
@@ -51,7 +51,7 @@ def spidra_session(clock: VirtualClock, *, done_after: float) -> httpx.AsyncClie
 def test_the_sync_sdk_polls_for_600_seconds_at_once(clock: VirtualClock) -> None:
     """batch_scrape in plain code: asyncio.run on this thread."""
     client = Spidra(api_key="k", session=spidra_session(clock, done_after=600))
-    with real_time_below(2):
+    with jumps_only(clock):
         assert client.batch_scrape(["https://a.test"]).status == "completed"
     assert clock.elapsed == 600
 
@@ -63,7 +63,7 @@ def test_the_sync_sdk_inside_a_running_loop_polls_at_once(clock: VirtualClock) -
     async def main() -> str:
         return client.batch_scrape(["https://a.test"]).status
 
-    with real_time_below(2):
+    with jumps_only(clock):
         assert asyncio.run(main()) == "completed"
     assert clock.elapsed == 600
 
@@ -71,7 +71,7 @@ def test_the_sync_sdk_inside_a_running_loop_polls_at_once(clock: VirtualClock) -
 def test_the_async_sdk_gives_up_at_the_right_second(clock: VirtualClock) -> None:
     """The SDK's timeout goes by loop.time: the last poll that fits into 62 s is at 60 s."""
     client = AsyncSpidra(api_key="k", session=spidra_session(clock, done_after=1e9))
-    with real_time_below(2), pytest.raises(SpidraTimeoutError):
+    with jumps_only(clock), pytest.raises(SpidraTimeoutError):
         asyncio.run(client.batch_scrape(["https://a.test"], timeout=62))
     assert clock.elapsed == 60
 
@@ -79,7 +79,7 @@ def test_the_async_sdk_gives_up_at_the_right_second(clock: VirtualClock) -> None
 def test_the_sync_watcher_polls_at_once(clock: VirtualClock) -> None:
     """watch_batch uses time.sleep and time.monotonic."""
     client = Spidra(api_key="k", session=spidra_session(clock, done_after=300))
-    with real_time_below(2):
+    with jumps_only(clock):
         assert list(client.watch_batch("b")) == []
     assert clock.elapsed == 300
 
@@ -88,7 +88,7 @@ def test_the_sync_watcher_polls_at_once(clock: VirtualClock) -> None:
 def test_a_sleep_is_virtual(clock: VirtualClock, sleep: str) -> None:
     """Also under a name that was imported before the clock started."""
     function = time.sleep if sleep == "time.sleep" else early_sleep
-    with real_time_below(2):
+    with jumps_only(clock):
         for _ in range(200):
             function(3)
     assert clock.elapsed == 600
@@ -224,7 +224,7 @@ def test_waiting_for_the_rest_never_spins(clock: VirtualClock) -> None:
             rounds += 1
         return rounds
 
-    with real_time_below(2):
+    with jumps_only(clock):
         assert asyncio.run(main()) < 60
     assert clock.elapsed == pytest.approx(1, abs=3e-5)
 
@@ -238,7 +238,7 @@ def test_anyio_on_asyncio_is_virtual(clock: VirtualClock) -> None:
             await anyio.sleep_forever()
         return scope.cancelled_caught
 
-    with real_time_below(2):
+    with jumps_only(clock):
         assert anyio.run(main)
     assert clock.elapsed == 7
 
@@ -258,7 +258,7 @@ def test_tenacity_and_stamina_wait_virtually(clock: VirtualClock) -> None:
         if len(calls) == 1:
             raise KeyError
 
-    with real_time_below(2):
+    with jumps_only(clock):
         with pytest.raises(tenacity.RetryError):
             fail()
         assert clock.elapsed == 14
@@ -271,7 +271,7 @@ def test_httpx_retries_waits_virtually(clock: VirtualClock) -> None:
     answers = iter([503, 503, 200, 503, 200])
     mock = httpx.MockTransport(lambda _: httpx.Response(next(answers), headers={"Retry-After": "20"}))
     transport = RetryTransport(transport=mock, retry=Retry(total=3))
-    with real_time_below(2):
+    with jumps_only(clock):
         with httpx.Client(transport=transport) as client:
             assert client.get("https://a.test").status_code == 200
         assert clock.elapsed == 40

@@ -191,7 +191,7 @@ def test_on_the_real_clock_everything_works_in_real_time(spidra_mock):
 
 
 RESTORED = """
-import asyncio, selectors, socket, sys, threading, time
+import asyncio, datetime, queue, selectors, socket, subprocess, sys, threading, time
 import http.client
 import httpx, pytest
 from time import sleep
@@ -199,18 +199,27 @@ from concurrent.futures import ThreadPoolExecutor
 
 def names():
     owners = {
-        time: ["sleep", "time", "time_ns", "monotonic", "monotonic_ns"],
+        time: ["sleep", "time", "time_ns", "monotonic", "monotonic_ns", "localtime", "gmtime", "strftime"],
+        datetime: ["datetime", "date"],
+        datetime.datetime: ["now", "utcnow", "today"],
+        datetime.date: ["today"],
+        threading.Condition: ["wait"],
+        threading.Thread: ["join"],
+        queue: ["SimpleQueue"],
+        subprocess.Popen: ["__init__"],
         sys.modules[__name__]: ["sleep"],
         asyncio.BaseEventLoop: ["_run_once", "run_in_executor"],
         ThreadPoolExecutor: ["submit"],
         socket: ["getaddrinfo", "gethostbyname", "gethostbyname_ex"],
+        socket.socket: ["connect"],  # inherited, or pytest-socket has put the inherited one there
         http.client.HTTPConnection: ["set_tunnel", "putrequest"],
         httpx.HTTPTransport: ["handle_request", "__init__"],
         httpx.AsyncHTTPTransport: ["handle_async_request", "__init__"],
         selectors.DefaultSelector: ["select"],
     }
     state = {f"{owner}.{name}": getattr(owner, name) for owner, them in owners.items() for name in them}
-    return {**state, "connect": vars(socket.socket).get("connect")}
+    state["pools"] = [vars(transport).get("_pool") for transport in (httpx.HTTPTransport, httpx.AsyncHTTPTransport)]
+    return state
 
 BEFORE = names()
 """
@@ -252,6 +261,50 @@ def pytest_unconfigure():
     result = pytester.runpytest_subprocess("-s", timeout=100)
     assert result.ret == pytest.ExitCode.INTERRUPTED
     result.stdout.fnmatch_lines(["*restored True*"])
+
+
+THOUSAND = f"""{RESTORED}
+THREADS = threading.active_count()
+URL = "https://a.example/"
+
+def use(spidra_mock):
+    with httpx.Client(base_url=spidra_mock.base_url, headers={{"x-api-key": "k"}}) as client:
+        client.post("/batch/scrape", json={{"urls": [URL]}})
+    time.sleep(60)
+    return datetime.datetime.now()
+
+def in_a_thread(spidra_mock):
+    thread = threading.Thread(target=use, args=(spidra_mock,))
+    thread.start()
+    thread.join()
+
+def in_a_pool(spidra_mock):
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(use, spidra_mock).result(timeout=3600)
+
+def in_a_loop(spidra_mock):
+    async def main():
+        async with httpx.AsyncClient(base_url=spidra_mock.base_url, headers={{"x-api-key": "k"}}) as client:
+            await client.post("/batch/scrape", json={{"urls": [URL]}})
+            await asyncio.sleep(60)
+    asyncio.run(main())
+
+@pytest.mark.parametrize("number", range(1000))
+def test_it(spidra_mock, number):
+    [use, in_a_thread, in_a_pool, in_a_loop][number % 4](spidra_mock)
+    assert spidra_mock.clock.elapsed == 60
+
+def test_after():
+    assert names() == BEFORE
+    assert threading.active_count() == THREADS
+    assert abs((datetime.datetime.now() - datetime.datetime.fromtimestamp(time.time())).total_seconds()) < 1
+"""
+
+
+@pytest.mark.slow
+def test_a_thousand_tests_in_a_row_leave_nothing_behind(run_tests):
+    """No patch, no thread, no date: in plain code, threads, pools and event loops in turn."""
+    run_tests(THOUSAND, "-q").assert_outcomes(passed=1001)
 
 
 def test_freezegun_is_refused_with_one_sentence(run_tests):

@@ -611,7 +611,7 @@ def careful(api, urls):
 
 def documented_loop(api, urls, attempts=3):
     """The retry loop of the documentation, to the letter: it reads bodies and never looks at a status code."""
-    with sync(api, timeout=None) as client:
+    with sync(api, timeout=httpx.Timeout(300, connect=10)) as client:  # those of fetch in Node
         path = f"{SUBMIT}/{client.post(SUBMIT, json={'urls': urls}).json().get('batchId', 'undefined')}"
         for attempt in range(1, attempts + 1):
             while True:

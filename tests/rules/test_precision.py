@@ -490,3 +490,24 @@ def test_a_wait_that_the_clock_does_not_know_is_a_wait(client, spidra_mock, subm
     threading.Event().wait(1.01)
     client.get(path)
     assert accused() == []
+
+
+# -- timeouts --------------------------------------------------------------------------------------------
+
+
+def test_who_sends_again_at_once_after_timeouts_that_took_their_time(client, spidra_mock, accused):
+    """A request every five seconds hits nobody."""
+    spidra_mock.batch.list.script(*[reply_lost()] * 8)
+    for _ in range(8):
+        with pytest.raises(httpx.ReadTimeout):
+            client.get(SUBMIT, timeout=5)
+    assert accused() == []
+
+
+def test_who_times_out_in_a_blink_hammers(client, spidra_mock, accused):
+    """Its own patience is no pause when it is a tenth of a second."""
+    spidra_mock.batch.list.script(*[reply_lost()] * 8)
+    for _ in range(8):
+        with pytest.raises(httpx.ReadTimeout):
+            client.get(SUBMIT, timeout=0.1)
+    assert accused() == ["no-backoff"]

@@ -104,7 +104,7 @@ def test_a_script_file_says_what_fails(file):
         "from pytest_spidra import failed, completed, reply_lost, ok\n"
         "def script(spidra_server):\n"
         "    spidra_server.batch.outcomes({URL: [failed('Blocked'), completed()]})\n"
-        "    spidra_server.batch.submit.script(reply_lost())\n"
+        "    spidra_server.batch.submit.script(reply_lost('ReadError'))\n"
         "    spidra_server.batch.list.script(ok(after=600))\n"
     )
     body = {"urls": ["https://a.example/"]}
@@ -121,7 +121,7 @@ def test_a_script_file_says_what_fails(file):
     lines = [" ".join(line.split()[2:]) for line in out.splitlines()]
     assert err == ""
     assert lines[:5] == [
-        "submit 1 URL ReadTimeout (scripted reply_lost(); the service answered 202 queued)",
+        'submit 1 URL ReadError (scripted reply_lost("ReadError"); the service answered 202 queued)',
         "submit 1 URL 202 queued",
         "get 00000002 200 running 0/1",
         "get 00000002 200 completed, 1 failed",

@@ -13,6 +13,7 @@ from wire import connected, replies, request, rest, said, statuses, submit
 
 from pytest_spidra import gateway_error, http_error, ok, reply_lost, request_lost
 from pytest_spidra.server import listener as listeners
+from pytest_spidra.sessions import server as servers
 from pytest_spidra.sessions.server import Server
 from pytest_spidra.traffic.pending import PendingRequest
 from pytest_spidra.traffic.reply import Reply
@@ -49,13 +50,13 @@ CLIENTS = [
 
 @pytest.mark.parametrize(("send", "error"), CLIENTS)
 def test_a_lost_reply_is_a_closed_connection_and_the_batch_exists(server, send, error):
-    server.batch.submit.script(reply_lost())
+    server.batch.submit.script(reply_lost("RemoteProtocolError"))
     with pytest.raises(error):
         send(server)
     assert len(server.batches) == 1
     assert server.credits.reserved == server.account.price_per_url
     (exchange,) = server.exchanges
-    assert (exchange.seen, exchange.answered) == ("ReadTimeout", 202)
+    assert (exchange.seen, exchange.answered) == ("RemoteProtocolError", 202)
 
 
 @pytest.mark.parametrize(("send", "error"), CLIENTS)
@@ -69,7 +70,7 @@ def test_a_lost_request_is_a_closed_connection_and_there_is_no_batch(server, sen
 
 
 def test_a_lost_reply_ends_the_connection_in_order_and_a_lost_request_resets_it(server):
-    server.batch.submit.script(reply_lost(), request_lost(), reply_lost("ReadError"))
+    server.batch.submit.script(reply_lost(after=0), request_lost(), reply_lost("ReadError"))
     assert said(server, submit(), half_closed=False) == b""
     for _ in range(2):
         with pytest.raises(ConnectionResetError):
@@ -77,11 +78,42 @@ def test_a_lost_reply_ends_the_connection_in_order_and_a_lost_request_resets_it(
 
 
 def test_after_a_lost_reply_the_next_request_is_answered(server, http):
-    server.batch.list.script(reply_lost(), request_lost())
+    server.batch.list.script(reply_lost("RemoteProtocolError"), request_lost())
     for _ in range(2):
         with pytest.raises(httpx.TransportError):
             http.get("/batch/scrape")
     assert http.get("/batch/scrape").status_code == 200
+
+
+@pytest.mark.parametrize("lost", [reply_lost, lambda: request_lost("ReadTimeout")])
+def test_a_scripted_timeout_is_the_client_s_own(server, http, lost):
+    """The connection stays open until the client has had enough."""
+    server.batch.list.script(lost())
+    with pytest.raises(httpx.ReadTimeout):
+        http.get("/batch/scrape", timeout=0.2)
+    while server.exchanges[0].seen is None:
+        time.sleep(0.01)
+    (exchange,) = server.exchanges
+    assert exchange.seen == "ReadTimeout"
+    assert exchange.seen_at - exchange.sent_at >= 0.19
+
+
+def test_a_client_that_waits_on_is_hung_up_on(monkeypatch):
+    """It has seen a closed connection then, and the log says so."""
+    monkeypatch.setattr(servers, "SILENCE", 0.2)
+    server = Server()
+    server.start()
+    try:
+        server.api.batch.submit.script(reply_lost(), request_lost("ConnectTimeout"))
+        for _ in range(2):
+            with pytest.raises((httpx.RemoteProtocolError, httpx.ReadError)):
+                with_httpx(server.api)
+        held, reset = server.api.exchanges
+        assert (held.seen, held.answered) == ("RemoteProtocolError", 202)
+        assert held.seen_at - held.sent_at >= 0.2
+        assert (reset.seen, reset.answered) == ("ConnectTimeout", None)
+    finally:
+        server.stop()
 
 
 def test_a_cut_off_body_comes_in_a_whole_message(server, http):

@@ -16,7 +16,7 @@ import httpx
 from pytest_spidra import reply_lost
 
 def test_it(spidra_server):
-    spidra_server.batch.submit.script(reply_lost())
+    spidra_server.batch.submit.script(reply_lost("RemoteProtocolError"))
     headers = {"x-api-key": spidra_server.api_key}
     with httpx.Client(base_url=spidra_server.base_url, headers=headers) as client:
         for _ in range(2):

@@ -71,7 +71,7 @@ def test_a_refused_submit_ends_the_documented_loop(server, step):
 
 
 def test_a_lost_reply_is_not_sent_again_by_the_documented_loop(server):
-    server.batch.submit.script(reply_lost())
+    server.batch.submit.script(reply_lost("RemoteProtocolError"))
     done = run_loop(server)
 
     assert "fetch failed" in done.stderr
@@ -90,7 +90,7 @@ def test_a_loop_that_submits_everything_again_is_accused(server):
 
 
 def test_a_loop_that_sends_a_lost_submit_again_is_accused(server):
-    server.batch.submit.script(reply_lost())
+    server.batch.submit.script(reply_lost("RemoteProtocolError"))
     done = run_loop(server, "resends")
 
     assert done.returncode == 0

@@ -173,7 +173,8 @@ class NoBackoff(Rule):
             self._at_once.pop(subject, None)
             self._in_haste.pop(subject, None)
             return
-        wait = wait_after(first, exchange)
+        # From sending to sending: a timeout of five seconds is a pause for the service, too.
+        wait = exchange.sent_at - first.sent_at
         for streak, shortest, most, pause in (
             (self._at_once[subject], SHORTEST_BACKOFF, RESENDS_AT_ONCE, "without a pause"),
             (self._in_haste[subject], SHORT_BACKOFF, RESENDS_IN_HASTE, "less than a second apart"),

@@ -103,9 +103,7 @@ FAULTS = {
         "double-submission": f"submit_502_after_the_work submit_504_after_the_work {LOST}",
         "blind-resend": "submit_504",
     },
-    "wait_for_around_the_submit": {
-        "double-submission": "submit_reply_late"
-    },  # its own doing; other errors end it
+    "wait_for_around_the_submit": {"double-submission": LOST},  # its own doing; other errors end it
     "sdk_again_after_any_error": {  # the SDK waits 60 seconds for a reply, so a late one comes
         "double-submission": (
             "submit_502_after_the_work submit_504_after_the_work submit_reply_lost lost_submit_and_no_list"
