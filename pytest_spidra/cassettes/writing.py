@@ -15,7 +15,8 @@ from vcr.serializers import yamlserializer
 from pytest_spidra.cassettes import yaml_text
 from pytest_spidra.cassettes.conversion import from_dict, to_dict
 from pytest_spidra.cassettes.errors import CassetteError
-from pytest_spidra.secrets.scrubber import HiddenKeyError, Scrubber
+from pytest_spidra.secrets.encodings import HiddenKeyError
+from pytest_spidra.secrets.scrubber import Scrubber
 from pytest_spidra.secrets.search import find_keys
 
 if TYPE_CHECKING:
@@ -40,8 +41,8 @@ class Writing:
         requests, responses = cassette_dict["requests"], cassette_dict["responses"]
         scrubber = Scrubber(self._keys)
         for request, response in zip(requests, responses, strict=True):
-            scrubber.reserve(request.body)
-            scrubber.reserve(response["body"]["string"])
+            scrubber.numbers.reserve(request.body)
+            scrubber.numbers.reserve(response["body"]["string"])
         clean: dict[str, list[Any]] = {"requests": [], "responses": []}
         for number, (request, response) in enumerate(zip(requests, responses, strict=True), 1):
             try:

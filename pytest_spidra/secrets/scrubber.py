@@ -7,8 +7,15 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from pytest_spidra.secrets import json_text
-from pytest_spidra.secrets.compression import DEEPEST, UnsearchableError, as_text, decoded, values_of
-from pytest_spidra.secrets.encodings import forms_of, key_in, key_in_bytes
+from pytest_spidra.secrets.compression import (
+    DEEPEST,
+    UnsearchableError,
+    as_text,
+    decoded,
+    each_value,
+    values_of,
+)
+from pytest_spidra.secrets.encodings import HiddenKeyError, forms_of, key_in, key_in_bytes
 from pytest_spidra.secrets.placeholders import PLACEHOLDER, Numbers, placeholder
 from pytest_spidra.traffic.secret_names import (
     header_names_a_secret,
@@ -25,21 +32,6 @@ _PARAMETER = re.compile(r"(?:^|[?&;])([^=&#;?]{1,64})=([^&#;]+)")
 _SCHEME = re.compile(r"(?i)(?:bearer|basic|digest|token|apikey)(?:\s+|$)")
 
 
-class HiddenKeyError(ValueError):
-    """An API key that cannot be taken out without breaking what is around it.
-
-    Args:
-        place: Where it stands: ``response body``.
-
-        how: How it is spelt: ``in base64``.
-    """
-
-    def __init__(self, place: str, how: str) -> None:
-        self.place = place
-        self.how = how
-        super().__init__(f"The {place} holds an API key {how}.")
-
-
 class Scrubber:
     """Takes secrets out of the interactions of one cassette.
 
@@ -53,6 +45,8 @@ class Scrubber:
         keys: API keys that must not get in.
 
     Attributes:
+        numbers: Numbers the secrets.
+
         found: Where each secret was, and what it is, for people: ``("request body", "a bearer token")``.
 
     Raises:
@@ -65,14 +59,9 @@ class Scrubber:
         forms = "|".join(map(re.escape, self._forms.plain))
         self._keys = re.compile(forms) if forms else None
         self._folded = re.compile(forms, re.IGNORECASE) if forms else None
-        self._numbers = Numbers()
+        self.numbers = Numbers()
         self._place = ""
         self._sent = False
-
-    def reserve(self, text: str | bytes | None) -> None:
-        """Keep clear of placeholders that stand in a text already."""
-        if text:
-            self._numbers.reserve(text if isinstance(text, str) else as_text(text)[0])
 
     def request(self, request: dict[str, Any]) -> dict[str, Any]:
         """Return a request, as vcrpy serialises it, without secrets; the one given is left alone.
@@ -136,7 +125,7 @@ class Scrubber:
 
     def _instead(self, secret: str, what: str, *, in_url: bool = False) -> str:
         self.note(what)
-        return placeholder(self._numbers.of(secret), in_url=in_url)
+        return placeholder(self.numbers.of(secret), in_url=in_url)
 
     def _checked(self, text: str, *, fold: bool = False) -> str:
         """Return a text in which no key is left.
@@ -176,7 +165,7 @@ class Scrubber:
             clean = self._checked(self._string(name, in_url=True), fold=True)
             self._place = f"{side} header {clean}"
             scrub = self._secret_header(name) if named(name) else self._header
-            value = _each(given, scrub)
+            value = each_value(given, scrub)
             if name.lower() == "set-cookie":
                 continue  # noted, and dropped
             if clean in scrubbed and isinstance(value, list):  # two names that differed in the key alone
@@ -212,11 +201,9 @@ class Scrubber:
         form = any("x-www-form-urlencoded" in value.lower() for value in values_of(headers, "content-type"))
         scrubbed = self._text(plain, form=form) if isinstance(plain, str) else self._bytes(plain, form=form)
         if scrubbed != body:
-            length = str(
-                len(scrubbed.encode("utf-8", "surrogatepass") if isinstance(scrubbed, str) else scrubbed)
-            )
+            size = len(scrubbed.encode("utf-8", "surrogatepass") if isinstance(scrubbed, str) else scrubbed)
             headers = {
-                name: _each(value, lambda _: length) if name.lower() == "content-length" else value
+                name: each_value(value, lambda _: str(size)) if name.lower() == "content-length" else value
                 for name, value in headers.items()
             }
         return scrubbed, headers
@@ -256,7 +243,9 @@ class Scrubber:
         if isinstance(value, list):
             return [self._json(one, depth, names=names) for one in value]
         if not isinstance(value, str):
-            return self._number(value)
+            text = str(value)  # a number can be a key
+            clean = self._string(text)
+            return value if isinstance(value, bool) or clean == text else clean
         if depth and value[:1] in {"{", "["}:
             try:
                 inner = json_text.parse(value)
@@ -266,11 +255,6 @@ class Scrubber:
                 scrubbed = self._json(inner, depth - 1)
                 return value if scrubbed == inner else json_text.indented(scrubbed)
         return self._string(value, sent=False)
-
-    def _number(self, value: Any) -> Any:
-        """Return a number, a flag or nothing; a number can be a key."""
-        text = str(value)
-        return value if isinstance(value, bool) or self._string(text) == text else self._string(text)
 
     def _field(self, name: str, value: Any, depth: int) -> Any:
         if self._sent and name == "schema":
@@ -301,9 +285,7 @@ class Scrubber:
             if start >= last:
                 in_authority = text.startswith("@", end) and text.startswith("://", max(start - 3, 0))
                 parts += [text[last:start], self._instead(secret, what, in_url=in_url or in_authority)]
-                last = end
-            elif end > last:  # of two that overlap, one number is enough
-                last = end
+            last = max(last, end)  # of two that overlap, one number is enough
         return "".join([*parts, text[last:]])
 
     def _spans(self, text: str, *, fold: bool, sent: bool | None) -> Iterator[tuple[int, int, str, str]]:
@@ -316,12 +298,3 @@ class Scrubber:
             secret = text[start:end]
             if not is_placeholder(secret) and not PLACEHOLDER.fullmatch(secret):
                 yield start, end, secret, what
-
-
-def _each(given: Any, scrub: Callable[[str], str]) -> Any:
-    """Return the values of a header, a list or one, text or bytes, each scrubbed."""
-    if isinstance(given, list | tuple):
-        return [_each(value, scrub) for value in given]
-    if isinstance(given, bytes):
-        return scrub(given.decode("latin-1")).encode("latin-1")
-    return scrub(given) if isinstance(given, str) else given
