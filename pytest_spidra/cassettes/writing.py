@@ -53,8 +53,9 @@ class Writing:
             except ValueError as error:
                 msg = f"{path} was not written because of interaction {number}. {error}"
                 raise CassetteError(msg) from None
-        text = serialize(clean, _Noted(yaml_text if serializer is yamlserializer else serializer, self._test))
-        for found in find_keys(text, self._keys):
+        ours = serializer is yamlserializer  # a serialiser of the user's own may break words over lines
+        text = serialize(clean, _Noted(yaml_text if ours else serializer, self._test))
+        for found in find_keys(text, self._keys, by_line=ours):
             where, _, place = _in_words(found.where, text).partition(", ")
             how = found.what.removeprefix("an API key").strip() or "as it is"
             raise CassetteError(_hidden(path, where, place, how))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from pytest_spidra.secrets import json_text
@@ -15,24 +14,22 @@ from pytest_spidra.secrets.compression import (
     each_value,
     values_of,
 )
-from pytest_spidra.secrets.encodings import HiddenKeyError, forms_of, key_in, key_in_bytes
-from pytest_spidra.secrets.placeholders import PLACEHOLDER, Numbers, placeholder
+from pytest_spidra.secrets.encodings import HiddenKeyError, key_in_bytes
+from pytest_spidra.secrets.texts import TextScrubber
 from pytest_spidra.traffic.secret_names import (
     header_names_a_secret,
-    is_placeholder,
     is_secret_for_its_name,
     names_a_secret,
 )
-from pytest_spidra.traffic.secret_patterns import fields_in, secrets_in
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator
+    from collections.abc import Callable, Collection
 
 _PARAMETER = re.compile(r"(?:^|[?&;])([^=&#;?]{1,64})=([^&#;]+)")
 _SCHEME = re.compile(r"(?i)(?:bearer|basic|digest|token|apikey)(?:\s+|$)")
 
 
-class Scrubber:
+class Scrubber(TextScrubber):
     """Takes secrets out of the interactions of one cassette.
 
     A secret's place is taken by a placeholder: each value has a number, so different ones stay different. What
@@ -40,28 +37,7 @@ class Scrubber:
     values whose names say so, and what gives itself away.
 
     Bodies that are JSON come back as text that can be read line by line, with equal values.
-
-    Args:
-        keys: API keys that must not get in.
-
-    Attributes:
-        numbers: Numbers the secrets.
-
-        found: Where each secret was, and what it is, for people: ``("request body", "a bearer token")``.
-
-    Raises:
-        ValueError: A key is too short to be told from other text.
     """
-
-    def __init__(self, keys: Collection[str] = ()) -> None:
-        self.found: list[tuple[str, str]] = []
-        self._forms = forms_of(keys)
-        forms = "|".join(map(re.escape, self._forms.plain))
-        self._keys = re.compile(forms) if forms else None
-        self._folded = re.compile(forms, re.IGNORECASE) if forms else None
-        self.numbers = Numbers()
-        self._place = ""
-        self._sent = False
 
     def request(self, request: dict[str, Any]) -> dict[str, Any]:
         """Return a request, as vcrpy serialises it, without secrets; the one given is left alone.
@@ -103,10 +79,6 @@ class Scrubber:
         changed = {"headers": headers, "body": body}
         return {**self._others(response, "response", changed), **changed}
 
-    def note(self, what: str) -> None:
-        """Note what was found in the place that is looked at."""
-        self.found.append((self._place, what))
-
     def _others(self, message: dict[str, Any], side: str, known: Collection[str]) -> dict[str, Any]:
         others = {}
         for name, value in message.items():
@@ -122,20 +94,6 @@ class Scrubber:
         if isinstance(value, bytes):
             return self._bytes(value)
         return self._checked(self._string(value)) if isinstance(value, str) else value
-
-    def _instead(self, secret: str, what: str, *, in_url: bool = False) -> str:
-        self.note(what)
-        return placeholder(self.numbers.of(secret), in_url=in_url)
-
-    def _checked(self, text: str, *, fold: bool = False) -> str:
-        """Return a text in which no key is left.
-
-        Raises:
-            HiddenKeyError: One is.
-        """
-        if how := key_in(text, self._forms, fold=fold):
-            raise HiddenKeyError(self._place, how)
-        return text
 
     # URIs and headers
 
@@ -265,36 +223,3 @@ class Scrubber:
             if self._sent and name == "cookies" and value and not isinstance(value, str):
                 return self._instead(json_text.indented(value), "cookies not redacted")
         return self._json(value, depth)
-
-    def _string(self, text: str, *, in_url: bool = False, sent: bool | None = None) -> str:
-        """Return a text without keys and without what gives itself away.
-
-        Args:
-            text: The text, whatever it is.
-
-            in_url: Whether it is a URL: keys are keys in lower case, too, and a placeholder has no brackets.
-
-            sent: Whether fields of JSON in it were sent to let somebody in; None when it holds no JSON.
-        """
-        spans = sorted(self._spans(text, fold=in_url, sent=sent), key=lambda span: (span[0], -span[1]))
-        if not spans:
-            return text
-        parts = []
-        last = 0
-        for start, end, secret, what in spans:
-            if start >= last:
-                in_authority = text.startswith("@", end) and text.startswith("://", max(start - 3, 0))
-                parts += [text[last:start], self._instead(secret, what, in_url=in_url or in_authority)]
-            last = max(last, end)  # of two that overlap, one number is enough
-        return "".join([*parts, text[last:]])
-
-    def _spans(self, text: str, *, fold: bool, sent: bool | None) -> Iterator[tuple[int, int, str, str]]:
-        pattern = self._folded if fold else self._keys
-        for found in pattern.finditer(text) if pattern else ():
-            key = self._forms.plain.get(found[0], found[0].lower())
-            yield *found.span(), key, "an API key"
-        named = () if sent is None else fields_in(text, sent=sent)
-        for start, end, what in chain(named, secrets_in(text)):
-            secret = text[start:end]
-            if not is_placeholder(secret) and not PLACEHOLDER.fullmatch(secret):
-                yield start, end, secret, what

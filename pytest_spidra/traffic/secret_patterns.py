@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from pytest_spidra.traffic.secret_names import (
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 
 SHORTEST_KEY = 8
 """Characters of an API key that can be looked for without finding it in every word."""
+
+SHORT = 512
+"""Characters of a text that is worth remembering: a header, a field."""
 
 
 @dataclass(frozen=True)
@@ -216,14 +220,24 @@ SECRET_PATTERNS = (
 )
 
 
-def secrets_in(text: str) -> Iterator[tuple[int, int, str]]:
-    """Yield where secrets stand in a text that give themselves away: from, to, and what each is, for people."""
+def secrets_in(text: str) -> tuple[tuple[int, int, str], ...]:
+    """Return where secrets stand in a text that give themselves away: from, to, and what each is, for people."""
+    return _short_ones(text) if len(text) <= SHORT else _secrets_in(text)
+
+
+def _secrets_in(text: str) -> tuple[tuple[int, int, str], ...]:
     lower = text.lower()
+    spans: list[tuple[int, int, str]] = []
     for row in SECRET_PATTERNS:
-        if any(hint in lower for hint in row.hints):
-            for found in row.pattern.finditer(text):
-                if row.is_one(found):
-                    yield *found.span(row.group), row.what
+        for hint in row.hints:
+            if hint in lower:
+                found = filter(row.is_one, row.pattern.finditer(text))
+                spans += [(*one.span(row.group), row.what) for one in found]
+                break
+    return tuple(spans)
+
+
+_short_ones = lru_cache(maxsize=4096)(_secrets_in)  # headers and fields say the same in thousands of requests
 
 
 # "name": "value", whole or cut off, in what is not quite JSON: lines of it, events, a body that ends too early.
