@@ -119,10 +119,11 @@ def replace_file(path: Path, content: bytes) -> None:
             file.write(content)
             file.flush()
             os.fsync(number)
-        mask = os.umask(0)
-        os.umask(mask)
-        Path(name).chmod(0o666 & ~mask)  # a temporary file is its owner's alone
-        Path(name).replace(path)
+        Path(name).replace(path)  # its owner's alone up to here, and so is what a run leaves that is killed
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
+    mask = os.umask(0o077)  # to ask for it is to set it
+    os.umask(mask)
+    with suppress(OSError):  # there are file systems without modes
+        path.chmod(0o666 & ~mask)

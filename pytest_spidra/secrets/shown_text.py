@@ -7,12 +7,28 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_spidra.secrets.encodings import forms_of, key_in
 from pytest_spidra.traffic.redaction import REDACTED, without_keys
+from pytest_spidra.traffic.secret_names import is_secret_for_its_name, names_a_secret
 from pytest_spidra.traffic.secret_patterns import SHORTEST_KEY
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
 DEEPEST = 40  # objects in objects; a report is a tree, with whatever other plugins have hung into it
+
+# A value beside its name, as Python shows mappings, pairs and local variables; JSON is known elsewhere.
+_NAMED = re.compile(
+    r"""\b(?P<name>[\w-]{1,64})["']?(?:[:,]\ ?|\s*=\ ?)b?(?P<quote>["'])(?P<value>(?:(?!(?P=quote))[^\\\n]|\\.)+)(?P=quote)""",
+    re.VERBOSE,
+)
+
+
+def _without_value(found: re.Match[str]) -> str:
+    if not names_a_secret(found["name"]) or not is_secret_for_its_name(
+        found["name"], found["value"], sent=True
+    ):
+        return found[0]
+    start, end = (place - found.start() for place in found.span("value"))
+    return f"{found[0][:start]}{REDACTED}{found[0][end:]}"
 
 
 class ShownText:
@@ -42,7 +58,7 @@ class ShownText:
             if form in text:
                 around = "" if len(form) >= SHORTEST_KEY else "\\b"
                 text = re.sub(f"{around}{re.escape(form)}{around}", REDACTED, text)
-        text = without_keys(text, ())
+        text = without_keys(_NAMED.sub(_without_value, text), ())
         if key_in(text, self._keys):
             text = "\n".join(
                 f"[a line with an API key {how}]" if (how := key_in(line, self._keys)) else line
