@@ -193,8 +193,8 @@ SECRET_PATTERNS = (
     ),
     SecretPattern(
         "a GitLab token",
-        re.compile(r"\bglpat-[A-Za-z0-9_-]{20,}"),
-        ("glpat-",),
+        re.compile(r"\bgl(?:pat|dt|ft|soat|rt|cbt|ptt|agent|oas)-[A-Za-z0-9_-]{20,}"),
+        tuple(f"gl{kind}-" for kind in ("pat", "dt", "ft", "soat", "rt", "cbt", "ptt", "agent", "oas")),
         ("glpat-", "1a2B3c4D5e6F7g8H9i0J"),
     ),
     SecretPattern(
@@ -208,6 +208,44 @@ SECRET_PATTERNS = (
         re.compile(r"\bpypi-AgE[A-Za-z0-9_-]{40,}"),
         ("pypi-age",),
         ("pypi-", "AgEIcHlwaS5vcmcCJDAxMjM0NTY3ODlhYmNkZWYwMTIzNDU2Nzg5"),
+    ),
+    SecretPattern(
+        "a SendGrid key",
+        re.compile(r"\bSG\.[A-Za-z0-9_-]{22}\.[A-Za-z0-9_-]{43}"),
+        ("sg.",),
+        ("SG.", "0123456789abcdefghijAB", ".0123456789abcdefghijABCDEFGHIJ0123456789abc"),
+    ),
+    SecretPattern(
+        "a Square token",
+        re.compile(r"\bsq0(?:csp|atp)-[A-Za-z0-9_-]{22,43}"),
+        ("sq0csp-", "sq0atp-"),
+        ("sq0csp-", "0123456789abcdefghijABCDEFGHIJ0123456789abc"),
+    ),
+    SecretPattern(
+        "a Telegram token",
+        re.compile(r"\b[0-9]{8,10}:AA[A-Za-z0-9_-]{33}\b"),
+        (":aa",),
+        ("110201543", ":AAHdqTcvCH1vGWJxfSeofSAs0K5PALDsaw0"),
+    ),
+    SecretPattern(
+        "a Mailchimp key",
+        re.compile(r"\b[0-9a-f]{32}-us[0-9]{1,2}\b"),
+        ("-us",),
+        ("0123456789abcdef0123456789abcdef", "-us12"),
+    ),
+    SecretPattern(
+        "a Discord token",
+        re.compile(r"\b[MNO][A-Za-z0-9_-]{23,25}\.[A-Za-z0-9_-]{6}\.[A-Za-z0-9_-]{27,38}\b"),
+        (".",),
+        ("MTk4NjIyNDgzNDcxOTI1MjQ4", ".Cl2FMQ.", "ZnCjm1XVW7vRze4b7Cq4se7kKWs"),
+        is_one=_digits_and_letters,
+    ),
+    SecretPattern(
+        "an Azure storage key",
+        re.compile(r"AccountKey=([A-Za-z0-9+/=]{86,88})"),
+        ("accountkey=",),
+        ("AccountKey=", "0123456789abcdefghijABCDEFGHIJ01" * 2, "0123456789abcdefghijAB=="),
+        1,
     ),
     SecretPattern(
         "a private key",
