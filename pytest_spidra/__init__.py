@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     )
     from pytest_spidra.scripting.lost import reply_lost, request_lost
     from pytest_spidra.scripting.steps import Step, http_error, ok
-    from pytest_spidra.settings import RuleWarning
+    from pytest_spidra.settings import OldCassetteWarning, RuleWarning
     from pytest_spidra.traffic.batches import Batch
     from pytest_spidra.traffic.exchanges import Call, Exchange
     from pytest_spidra.traffic.log import ExchangeLog
@@ -58,6 +58,7 @@ __all__ = [
     "Exchange",
     "ExchangeLog",
     "Ledger",
+    "OldCassetteWarning",
     "Outcome",
     "RateLimit",
     "RecordedFactory",

@@ -66,6 +66,13 @@ def add_options(parser: pytest.Parser) -> None:
         "Most requests to Spidra without progress in one test; one more fails it (pytest-spidra).",
         **limit,
     )
+    age: dict[str, Any] = {"type": "float"} if typed else {}
+    parser.addini(
+        "spidra_cassette_max_age",
+        "Days after which a replay warns that its recording is old; unset, it never does (pytest-spidra).",
+        default=None,
+        **age,
+    )
     parser.addini(
         "spidra_clock",
         'The clock of tests with spidra_mock: "virtual" (waits are exact and cost no time) or "real" '

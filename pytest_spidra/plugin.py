@@ -104,6 +104,10 @@ def pytest_configure(config: pytest.Config) -> None:
     config.add_cleanup(addresses.close)
     config.stash[BEGAN] = time.time()
     settings.check_ini(config)
+    if config.getoption("spidra_record") != "none":
+        from pytest_spidra.sessions.report_redaction import ReportRedaction
+
+        ReportRedaction(config)
 
 
 def pytest_plugin_registered(plugin: object) -> None:

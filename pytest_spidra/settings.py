@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -25,9 +27,20 @@ BEGAN = pytest.StashKey[float]()
 END_OF_TEST = pytest.StashKey[Any]()
 """The `EndOfTest` of a test that uses the plugin; kept in the stash of its item, and of `pytest.Config` while it lasts."""
 
+KEY_VARIABLE = "SPIDRA_API_KEY"
+"""The environment variable with the real key."""
+
+SHOWN_SECRETS = pytest.StashKey[set[str]]()
+"""The secrets of a run that records, which are shown nowhere; kept in the stash of `pytest.Config`."""
 
 PROTECTION = pytest.StashKey[Any]()
 """The `Protection` of a test that does not record; kept in the stash of its item."""
+
+
+class OldCassetteWarning(pytest.PytestWarning):
+    """A recording is older than the ini option ``spidra_cassette_max_age`` takes."""
+
+    __module__ = "pytest_spidra"
 
 
 class RuleWarning(pytest.PytestWarning):
@@ -56,6 +69,8 @@ class Settings:
         fixture: What the test asked for: ``"spidra_mock"``, ``"spidra_api"`` or ``"spidra_server"``.
 
         test: The test's node id.
+
+        cassette_max_age: Days after which a recording is called old; None: never.
     """
 
     base_url: str = BASE_URL
@@ -66,6 +81,7 @@ class Settings:
     rule_names: frozenset[str] | None = None
     fixture: str = "spidra_mock"
     test: str = ""
+    cassette_max_age: float | None = None
 
     @property
     def virtual(self) -> bool:
@@ -81,6 +97,7 @@ def check_ini(config: pytest.Config) -> None:
     """
     where = f"{config.inipath.name}: the ini option" if config.inipath else "the ini option"
     _limit(f"{where} spidra_request_limit", _ini(config, "spidra_request_limit"))
+    _age(f"{where} spidra_cassette_max_age", _ini(config, "spidra_cassette_max_age"))
     _clock(f"{where} spidra_clock", _ini(config, "spidra_clock"))
     _base_url(f"{where} spidra_base_url", _ini(config, "spidra_base_url"))
     _modes(f"{where} spidra_modes", _ini(config, "spidra_modes"))
@@ -170,6 +187,9 @@ def settings_of(node: pytest.Item | pytest.Collector, fixture: str) -> Settings:
         rule_names=names,
         fixture=fixture,
         test=node.nodeid,
+        cassette_max_age=_age(
+            "the ini option spidra_cassette_max_age", _ini(config, "spidra_cassette_max_age")
+        ),
     )
 
 
@@ -206,6 +226,17 @@ def _limit(source: str, value: Any) -> int:
         msg = f"{source} is a number of requests from 1 on, not {value!r}"
         raise pytest.UsageError(msg)
     return number
+
+
+def _age(source: str, value: Any) -> float | None:
+    if value is None:
+        return None
+    with suppress(TypeError, ValueError):
+        days = float(value)
+        if math.isfinite(days) and days >= 0:
+            return days
+    msg = f"{source} is a number of days from 0 on, not {value!r}"
+    raise pytest.UsageError(msg)
 
 
 def _clock(source: str, value: Any) -> Literal["virtual", "real"]:

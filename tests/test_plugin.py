@@ -634,11 +634,17 @@ def test_a_wrong_mark_is_told_once(run_tests, mark):
 
 NO_LIMIT = "the ini option spidra_request_limit is a number of requests from 1 on"
 
+NO_AGE = "the ini option spidra_cassette_max_age is a number of days from 0 on"
+
 WRONG_INIS = {
     "spidra_request_limit = many": f"{NO_LIMIT}, not *many*",
     "spidra_request_limit = 0": f"{NO_LIMIT}, not *0*",
     "spidra_request_limit = -3": f"{NO_LIMIT}, not *-3*",
     "spidra_request_limit =": f"{NO_LIMIT}, not *'*",
+    "spidra_cassette_max_age = a year": f"{NO_AGE}, not *a year*",
+    "spidra_cassette_max_age = -1": f"{NO_AGE}, not *-1*",
+    "spidra_cassette_max_age = inf": f"{NO_AGE}, not inf",
+    "spidra_cassette_max_age =": f"{NO_AGE}, not *'*",
     "spidra_rules = busy-poling": "the ini option spidra_rules: 'busy-poling' is no rule. Did you mean *",
     "spidra_clock = sundial": "the ini option spidra_clock: the clock of a test is *, not 'sundial'",
     "spidra_modes = mocked": "the ini option spidra_modes: 'mocked' is no mode. Did you mean 'mock'? *",
@@ -730,7 +736,7 @@ def test_the_marker_is_described(run_tests):
 
 def test_the_ini_options_are_described(run_tests):
     result = run_tests("", "--help")
-    limit = "int" if pytest.version_tuple >= (8, 4) else "string"
+    limit, age = ("int", "float") if pytest.version_tuple >= (8, 4) else ("string", "string")
     for line in (
         "  spidra_base_url (string):",
         "*URL below which requests are answered, and to which they are sent while *",
@@ -738,6 +744,7 @@ def test_the_ini_options_are_described(run_tests):
         "  spidra_cassette_dir (string):",
         "  --spidra-record={none,once,all}",
         f"  spidra_request_limit ({limit}):",
+        f"  spidra_cassette_max_age ({age}):",
         "*Most requests to Spidra without progress in one test; one more fails it (pytest-spidra).",
     ):
         result.stdout.fnmatch_lines([line])

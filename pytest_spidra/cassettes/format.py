@@ -138,6 +138,8 @@ class Format:
 
     def asked(self, request: Request, base_url: str) -> tuple[Any, Request]:
         """Return a request as the filters of `spidra_vcr_config` leave it, for vcrpy and for us."""
+        if self._config["before_record_request"] is None and "content-encoding" not in request.headers:
+            return to_vcr(request, base_url), request
         filtered = self._filtered(to_vcr(request, base_url))
         if filtered is None:
             msg = f"spidra_vcr_config drops the request {request_line(request)}"

@@ -137,6 +137,7 @@ class Recording:
         if age <= days:
             return None
         return (
-            f"{self.path} was recorded {age:.0f} days ago, and spidra_cassette_max_age is {days:g}: the API may "
-            "answer otherwise by now, and a replay would not show it. Record it anew, or raise the limit."
+            f"{self.path} was recorded {age:.0f} days ago, and the ini option spidra_cassette_max_age takes {days:g}: the "
+            "API may answer otherwise by now, and a replay would not show it. Raise the limit, or record it anew, with a "
+            "key and for credits:"
         )

@@ -15,7 +15,8 @@ from vcr.serializers import yamlserializer
 from pytest_spidra.cassettes import yaml_text
 from pytest_spidra.cassettes.conversion import from_dict, to_dict
 from pytest_spidra.cassettes.errors import CassetteError
-from pytest_spidra.secrets.scrubber import HiddenKeyError, Scrubber
+from pytest_spidra.secrets.encodings import HiddenKeyError
+from pytest_spidra.secrets.scrubber import Scrubber
 from pytest_spidra.secrets.search import find_keys
 
 if TYPE_CHECKING:
@@ -40,8 +41,8 @@ class Writing:
         requests, responses = cassette_dict["requests"], cassette_dict["responses"]
         scrubber = Scrubber(self._keys)
         for request, response in zip(requests, responses, strict=True):
-            scrubber.reserve(request.body)
-            scrubber.reserve(response["body"]["string"])
+            scrubber.numbers.reserve(request.body)
+            scrubber.numbers.reserve(response["body"]["string"])
         clean: dict[str, list[Any]] = {"requests": [], "responses": []}
         for number, (request, response) in enumerate(zip(requests, responses, strict=True), 1):
             try:
@@ -52,8 +53,9 @@ class Writing:
             except ValueError as error:
                 msg = f"{path} was not written because of interaction {number}. {error}"
                 raise CassetteError(msg) from None
-        text = serialize(clean, _Noted(yaml_text if serializer is yamlserializer else serializer, self._test))
-        for found in find_keys(text, self._keys):
+        ours = serializer is yamlserializer  # a serialiser of the user's own may break words over lines
+        text = serialize(clean, _Noted(yaml_text if ours else serializer, self._test))
+        for found in find_keys(text, self._keys, by_line=ours):
             where, _, place = _in_words(found.where, text).partition(", ")
             how = found.what.removeprefix("an API key").strip() or "as it is"
             raise CassetteError(_hidden(path, where, place, how))
@@ -117,10 +119,11 @@ def replace_file(path: Path, content: bytes) -> None:
             file.write(content)
             file.flush()
             os.fsync(number)
-        mask = os.umask(0)
-        os.umask(mask)
-        Path(name).chmod(0o666 & ~mask)  # a temporary file is its owner's alone
-        Path(name).replace(path)
+        Path(name).replace(path)  # its owner's alone up to here, and so is what a run leaves that is killed
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
+    mask = os.umask(0o077)  # to ask for it is to set it
+    os.umask(mask)
+    with suppress(OSError):  # there are file systems without modes
+        path.chmod(0o666 & ~mask)

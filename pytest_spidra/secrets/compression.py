@@ -133,6 +133,15 @@ def values_of(headers: dict[str, Any], wanted: str) -> list[str]:
     return [one.decode("latin-1") if isinstance(one, bytes) else str(one) for one in values]
 
 
+def each_value(given: Any, scrub: Callable[[str], str]) -> Any:
+    """Return the values of a header, a list or one, text or bytes, each scrubbed."""
+    if isinstance(given, list | tuple):
+        return [each_value(value, scrub) for value in given]
+    if isinstance(given, bytes):
+        return scrub(given.decode("latin-1")).encode("latin-1")
+    return scrub(given) if isinstance(given, str) else given
+
+
 def decoded(body: str | bytes, headers: dict[str, Any]) -> tuple[str | bytes, dict[str, Any]]:
     """Return a decompressed body, and headers that do not call it compressed."""
     encodings = ",".join(values_of(headers, "content-encoding"))

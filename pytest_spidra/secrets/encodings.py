@@ -36,6 +36,21 @@ _STANDS_FOR = {"n": "\n", "r": "\r", "t": "\t"}
 _PACKED = re.compile(r"(?:H4sI|eJ[w-z])[A-Za-z0-9+/_-]{16,}")  # gzip and zlib, in base64
 
 
+class HiddenKeyError(ValueError):
+    """An API key that cannot be taken out without breaking what is around it.
+
+    Args:
+        place: Where it stands: ``response body``.
+
+        how: How it is spelt: ``in base64``.
+    """
+
+    def __init__(self, place: str, how: str) -> None:
+        self.place = place
+        self.how = how
+        super().__init__(f"The {place} holds an API key {how}.")
+
+
 class KeyForms(NamedTuple):
     """How a set of keys can be spelt.
 

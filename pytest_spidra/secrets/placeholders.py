@@ -20,8 +20,9 @@ class Numbers:
         self._numbers: dict[str, int] = {}
         self._first = 1
 
-    def reserve(self, text: str) -> None:
+    def reserve(self, text: str | bytes | None) -> None:
         """Keep clear of placeholders that stand in a text already: they are part of what was said there."""
+        text = text if isinstance(text, str) else (text or b"").decode("latin-1")
         for found in PLACEHOLDER.finditer(text):
             self._first = max(self._first, int(found[1] or found[2]) + 1)
 

@@ -3,44 +3,33 @@
 from __future__ import annotations
 
 import re
-from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from pytest_spidra.secrets import json_text
-from pytest_spidra.secrets.compression import DEEPEST, UnsearchableError, as_text, decoded, values_of
-from pytest_spidra.secrets.encodings import forms_of, key_in, key_in_bytes
-from pytest_spidra.secrets.placeholders import PLACEHOLDER, Numbers, placeholder
+from pytest_spidra.secrets.compression import (
+    DEEPEST,
+    UnsearchableError,
+    as_text,
+    decoded,
+    each_value,
+    values_of,
+)
+from pytest_spidra.secrets.encodings import HiddenKeyError, key_in_bytes
+from pytest_spidra.secrets.texts import TextScrubber
 from pytest_spidra.traffic.secret_names import (
     header_names_a_secret,
-    is_placeholder,
     is_secret_for_its_name,
     names_a_secret,
 )
-from pytest_spidra.traffic.secret_patterns import fields_in, secrets_in
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator
+    from collections.abc import Callable, Collection
 
 _PARAMETER = re.compile(r"(?:^|[?&;])([^=&#;?]{1,64})=([^&#;]+)")
 _SCHEME = re.compile(r"(?i)(?:bearer|basic|digest|token|apikey)(?:\s+|$)")
 
 
-class HiddenKeyError(ValueError):
-    """An API key that cannot be taken out without breaking what is around it.
-
-    Args:
-        place: Where it stands: ``response body``.
-
-        how: How it is spelt: ``in base64``.
-    """
-
-    def __init__(self, place: str, how: str) -> None:
-        self.place = place
-        self.how = how
-        super().__init__(f"The {place} holds an API key {how}.")
-
-
-class Scrubber:
+class Scrubber(TextScrubber):
     """Takes secrets out of the interactions of one cassette.
 
     A secret's place is taken by a placeholder: each value has a number, so different ones stay different. What
@@ -48,31 +37,7 @@ class Scrubber:
     values whose names say so, and what gives itself away.
 
     Bodies that are JSON come back as text that can be read line by line, with equal values.
-
-    Args:
-        keys: API keys that must not get in.
-
-    Attributes:
-        found: Where each secret was, and what it is, for people: ``("request body", "a bearer token")``.
-
-    Raises:
-        ValueError: A key is too short to be told from other text.
     """
-
-    def __init__(self, keys: Collection[str] = ()) -> None:
-        self.found: list[tuple[str, str]] = []
-        self._forms = forms_of(keys)
-        forms = "|".join(map(re.escape, self._forms.plain))
-        self._keys = re.compile(forms) if forms else None
-        self._folded = re.compile(forms, re.IGNORECASE) if forms else None
-        self._numbers = Numbers()
-        self._place = ""
-        self._sent = False
-
-    def reserve(self, text: str | bytes | None) -> None:
-        """Keep clear of placeholders that stand in a text already."""
-        if text:
-            self._numbers.reserve(text if isinstance(text, str) else as_text(text)[0])
 
     def request(self, request: dict[str, Any]) -> dict[str, Any]:
         """Return a request, as vcrpy serialises it, without secrets; the one given is left alone.
@@ -114,10 +79,6 @@ class Scrubber:
         changed = {"headers": headers, "body": body}
         return {**self._others(response, "response", changed), **changed}
 
-    def note(self, what: str) -> None:
-        """Note what was found in the place that is looked at."""
-        self.found.append((self._place, what))
-
     def _others(self, message: dict[str, Any], side: str, known: Collection[str]) -> dict[str, Any]:
         others = {}
         for name, value in message.items():
@@ -133,20 +94,6 @@ class Scrubber:
         if isinstance(value, bytes):
             return self._bytes(value)
         return self._checked(self._string(value)) if isinstance(value, str) else value
-
-    def _instead(self, secret: str, what: str, *, in_url: bool = False) -> str:
-        self.note(what)
-        return placeholder(self._numbers.of(secret), in_url=in_url)
-
-    def _checked(self, text: str, *, fold: bool = False) -> str:
-        """Return a text in which no key is left.
-
-        Raises:
-            HiddenKeyError: One is.
-        """
-        if how := key_in(text, self._forms, fold=fold):
-            raise HiddenKeyError(self._place, how)
-        return text
 
     # URIs and headers
 
@@ -176,7 +123,7 @@ class Scrubber:
             clean = self._checked(self._string(name, in_url=True), fold=True)
             self._place = f"{side} header {clean}"
             scrub = self._secret_header(name) if named(name) else self._header
-            value = _each(given, scrub)
+            value = each_value(given, scrub)
             if name.lower() == "set-cookie":
                 continue  # noted, and dropped
             if clean in scrubbed and isinstance(value, list):  # two names that differed in the key alone
@@ -212,11 +159,9 @@ class Scrubber:
         form = any("x-www-form-urlencoded" in value.lower() for value in values_of(headers, "content-type"))
         scrubbed = self._text(plain, form=form) if isinstance(plain, str) else self._bytes(plain, form=form)
         if scrubbed != body:
-            length = str(
-                len(scrubbed.encode("utf-8", "surrogatepass") if isinstance(scrubbed, str) else scrubbed)
-            )
+            size = len(scrubbed.encode("utf-8", "surrogatepass") if isinstance(scrubbed, str) else scrubbed)
             headers = {
-                name: _each(value, lambda _: length) if name.lower() == "content-length" else value
+                name: each_value(value, lambda _: str(size)) if name.lower() == "content-length" else value
                 for name, value in headers.items()
             }
         return scrubbed, headers
@@ -256,7 +201,9 @@ class Scrubber:
         if isinstance(value, list):
             return [self._json(one, depth, names=names) for one in value]
         if not isinstance(value, str):
-            return self._number(value)
+            text = str(value)  # a number can be a key
+            clean = self._string(text)
+            return value if isinstance(value, bool) or clean == text else clean
         if depth and value[:1] in {"{", "["}:
             try:
                 inner = json_text.parse(value)
@@ -267,11 +214,6 @@ class Scrubber:
                 return value if scrubbed == inner else json_text.indented(scrubbed)
         return self._string(value, sent=False)
 
-    def _number(self, value: Any) -> Any:
-        """Return a number, a flag or nothing; a number can be a key."""
-        text = str(value)
-        return value if isinstance(value, bool) or self._string(text) == text else self._string(text)
-
     def _field(self, name: str, value: Any, depth: int) -> Any:
         if self._sent and name == "schema":
             return self._json(value, depth, names=False)
@@ -281,47 +223,3 @@ class Scrubber:
             if self._sent and name == "cookies" and value and not isinstance(value, str):
                 return self._instead(json_text.indented(value), "cookies not redacted")
         return self._json(value, depth)
-
-    def _string(self, text: str, *, in_url: bool = False, sent: bool | None = None) -> str:
-        """Return a text without keys and without what gives itself away.
-
-        Args:
-            text: The text, whatever it is.
-
-            in_url: Whether it is a URL: keys are keys in lower case, too, and a placeholder has no brackets.
-
-            sent: Whether fields of JSON in it were sent to let somebody in; None when it holds no JSON.
-        """
-        spans = sorted(self._spans(text, fold=in_url, sent=sent), key=lambda span: (span[0], -span[1]))
-        if not spans:
-            return text
-        parts = []
-        last = 0
-        for start, end, secret, what in spans:
-            if start >= last:
-                in_authority = text.startswith("@", end) and text.startswith("://", max(start - 3, 0))
-                parts += [text[last:start], self._instead(secret, what, in_url=in_url or in_authority)]
-                last = end
-            elif end > last:  # of two that overlap, one number is enough
-                last = end
-        return "".join([*parts, text[last:]])
-
-    def _spans(self, text: str, *, fold: bool, sent: bool | None) -> Iterator[tuple[int, int, str, str]]:
-        pattern = self._folded if fold else self._keys
-        for found in pattern.finditer(text) if pattern else ():
-            key = self._forms.plain.get(found[0], found[0].lower())
-            yield *found.span(), key, "an API key"
-        named = () if sent is None else fields_in(text, sent=sent)
-        for start, end, what in chain(named, secrets_in(text)):
-            secret = text[start:end]
-            if not is_placeholder(secret) and not PLACEHOLDER.fullmatch(secret):
-                yield start, end, secret, what
-
-
-def _each(given: Any, scrub: Callable[[str], str]) -> Any:
-    """Return the values of a header, a list or one, text or bytes, each scrubbed."""
-    if isinstance(given, list | tuple):
-        return [_each(value, scrub) for value in given]
-    if isinstance(given, bytes):
-        return scrub(given.decode("latin-1")).encode("latin-1")
-    return scrub(given) if isinstance(given, str) else given

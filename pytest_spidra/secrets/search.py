@@ -54,7 +54,7 @@ def find_secrets(number: int, request: dict[str, Any], response: dict[str, Any])
     return [Finding(f"interaction {number}, {place}", what) for place, what in dict.fromkeys(scrubber.found)]
 
 
-def find_keys(file: str | bytes, keys: Collection[str]) -> list[Finding]:
+def find_keys(file: str | bytes, keys: Collection[str], *, by_line: bool = False) -> list[Finding]:
     """Return where in a finished cassette keys stand, in any encoding, by line.
 
     The file is searched as it is, and once more as YAML: YAML breaks words over lines and keeps bytes in base64.
@@ -65,6 +65,9 @@ def find_keys(file: str | bytes, keys: Collection[str]) -> list[Finding]:
 
         keys: The API keys to look for.
 
+        by_line: Whether no word in it is broken over lines, so that only one with bytes is looked into as YAML, which
+            takes as long as writing it.
+
     Raises:
         ValueError: A key is too short to be told from other text.
     """
@@ -73,6 +76,8 @@ def find_keys(file: str | bytes, keys: Collection[str]) -> list[Finding]:
         return []
     text = file if isinstance(file, str) else as_text(file)[0]
     found = dict(_lines_with_keys(text, forms))
+    if by_line and "!!binary" not in text:
+        return [Finding(f"line {line}", found[line]) for line in sorted(found)]
     with suppress(yaml.YAMLError, ValueError, RecursionError):
         for first, last, what in _scalars_with_keys(text, forms):
             # A value over several lines: one of them is known already, or the first will do.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -46,7 +47,7 @@ class Cassette:
 
         config: What `spidra_vcr_config` says.
 
-        test: The test that plays it, as pytest takes it.
+        test: The id of the test that plays it, with its mode: pytest takes it, whoever repeats tests.
 
         began: When this run of pytest began, in seconds since the Unix epoch.
 
@@ -60,8 +61,10 @@ class Cassette:
     owner: str
 
     def command(self, record: str) -> str:
-        """Return the command that records it, ``"once"`` or anew (``"all"``)."""
-        return f'pytest "{self.test}" --spidra-record={record}'
+        """Return the command that records just this test, ``"once"`` or anew (``"all"``)."""
+        # Double quotes do in any shell; where they would not, only those of POSIX are safe.
+        test = shlex.quote(self.test) if set(self.test) & set('"$`\\!') else f'"{self.test}"'
+        return f"pytest {test} --spidra-record={record}"
 
     def opened(self) -> tuple[Path, Format]:
         """Return the file and how it is read and written.
@@ -101,6 +104,9 @@ class ReplaySession(Session):
                 again=cassette.command("all"),
                 paced=settings.virtual,
             )
+            if settings.cassette_max_age is not None:
+                old = tape.older_than(settings.cassette_max_age, cassette.began)
+                self.old_recording = old and f"{paragraph(old)}\n    {cassette.command('all')}"
         except CassetteError as error:
             self.refusal = _refusal(error, cassette)
             upstream = Refusing(self.refusal)
@@ -140,11 +146,21 @@ class ReplaySession(Session):
 
 
 class RecordSession(Session):
-    """A test that the real API answers, and that is recorded. Waits are real, and as exact as ever."""
+    """A test that the real API answers, and that is recorded. Waits are real, and as exact as ever.
+
+    Args:
+        settings: What was said for this test.
+
+        cassette: What is recorded.
+
+        key: The API key as it was given.
+
+        secrets: Takes the secrets that are sent and seen; nobody is to be shown them.
+    """
 
     records = True
 
-    def __init__(self, settings: Settings, cassette: Cassette, key: str | None) -> None:
+    def __init__(self, settings: Settings, cassette: Cassette, key: str | None, secrets: set[str]) -> None:
         upstream: RemoteUpstream | LocalUpstream
         self._recorder: Recorder | None = None
         self._replaced: list[bytes | None] = []  # what stood in the cassette's place, once it is replaced
@@ -166,7 +182,7 @@ class RecordSession(Session):
             self.refusal = _wrapped(str(error))
         upstream = self._recorder or Refusing(self.refusal or "")
         clock: Clock = VirtualClock(paced=True) if settings.virtual else RealClock()
-        log = ExchangeLog(virtual=settings.virtual)
+        log = ExchangeLog(virtual=settings.virtual, secrets=secrets)
         wiring = wire(
             upstream,
             base_url=settings.base_url,

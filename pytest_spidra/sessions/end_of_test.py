@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_spidra.settings import END_OF_TEST, RuleWarning
+from pytest_spidra.settings import END_OF_TEST, OldCassetteWarning, RuleWarning
 from pytest_spidra.traffic import timeline
 from pytest_spidra.verdicts.messages import paragraph, rules_report, rules_summary
 
@@ -54,6 +54,8 @@ class EndOfTest:
         self.session.repatch()
         if self.session.refusal:
             raise pytest.fail.Exception(self.session.refusal, pytrace=False)
+        if old := self.session.old_recording:
+            self._warn(old, OldCassetteWarning)
 
     def after_call(self, error: BaseException | None) -> None:
         """Judge the test, while it can still fail as a test.
@@ -164,12 +166,17 @@ class EndOfTest:
         if not accusations:
             return
         message = rules_report(accusations, self.session.wiring.log)
-        if self.session.settings.rules != "error":
-            path, line, _ = self._item.location
-            try:
-                warnings.warn_explicit(f"\n{message}", RuleWarning, path, (line or 0) + 1)
-            except RuleWarning:
-                pass  # warnings are errors here; an error of ours would be shown with a traceback into the plugin
-            else:
-                return
+        if self.session.settings.rules == "error":
+            raise pytest.fail.Exception(message, pytrace=False)
+        self._warn(message, RuleWarning)
+
+    def _warn(self, message: str, category: type[Warning]) -> None:
+        """Warn, as if the test itself did; where warnings are errors, the test fails."""
+        path, line, _ = self._item.location
+        try:
+            warnings.warn_explicit(f"\n{message}", category, path, (line or 0) + 1)
+        except category:
+            pass  # an error of ours would be shown with a traceback into the plugin
+        else:
+            return
         raise pytest.fail.Exception(message, pytrace=False)

@@ -9,12 +9,10 @@ import pytest
 
 from pytest_spidra.clients.network_guard import block_hosts, guarded_hosts, key_in_environment
 from pytest_spidra.sessions.wiring import API_KEY
-from pytest_spidra.settings import FIXTURES, PROTECTION, base_url_of
+from pytest_spidra.settings import FIXTURES, KEY_VARIABLE, PROTECTION, base_url_of
 
 if TYPE_CHECKING:
     from pytest_spidra.sessions.session import Session
-
-KEY_VARIABLE = "SPIDRA_API_KEY"
 
 
 class Protection:

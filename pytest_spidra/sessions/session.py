@@ -40,6 +40,9 @@ class Session:
     refusal: str | None = None
     """Why the test cannot even begin, or None."""
 
+    old_recording: str | None = None
+    """That the recording which answers is old, as a warning, or None."""
+
     records = False
     """Whether it makes a cassette."""
 

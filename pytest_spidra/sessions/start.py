@@ -15,7 +15,9 @@ from pytest_spidra.settings import (
     BEGAN,
     END_OF_TEST,
     FIXTURES,
+    KEY_VARIABLE,
     PROTECTION,
+    SHOWN_SECRETS,
     marker_settings,
     modes_of,
     settings_of,
@@ -52,14 +54,17 @@ def start_api(request: pytest.FixtureRequest, vcr_config: dict[str, Any]) -> Ses
     cassette = Cassette(
         cassette_path(request.node),
         vcr_config,
-        request.node.nodeid.partition("[")[0],
+        _id_of(request.node, without_mode=False),
         request.config.stash[BEGAN],
         _id_of(request.node),
     )
     record = request.config.getoption("spidra_record")
     if record == "all" or (record == "once" and not cassette.exists):
-        key = os.environ.get("SPIDRA_API_KEY")
-        return _started(request, "spidra_api", lambda settings: RecordSession(settings, cassette, key))
+        key = os.environ.get(KEY_VARIABLE)
+        secrets = request.config.stash[SHOWN_SECRETS]
+        return _started(
+            request, "spidra_api", lambda settings: RecordSession(settings, cassette, key, secrets)
+        )
     return _started(request, "spidra_api", lambda settings: ReplaySession(settings, cassette))
 
 
@@ -101,10 +106,10 @@ def _started(request: pytest.FixtureRequest, fixture: str, make: Callable[[Setti
     return session
 
 
-def _id_of(node: Any) -> str:
-    """Return a test's id without what this and other plugins have put into it."""
+def _id_of(node: Any, *, without_mode: bool = True) -> str:
+    """Return a test's id without what other plugins have put into it, and without its mode unless that is asked for."""
     callspec = getattr(node, "callspec", None)
-    return own_id(node.nodeid, callspec.params if callspec else {})
+    return own_id(node.nodeid, callspec.params if callspec else {}, *(() if without_mode else ("",)))
 
 
 def cassette_path(node: Any) -> Path:

@@ -30,14 +30,16 @@ class ExchangeLog(Sequence[Exchange]):
         began_at: When the test began, in microseconds since the Unix epoch.
 
         virtual: Whether waits are exact, as they are on the virtual clock.
+
+        secrets: Takes the secrets that are found.
     """
 
-    def __init__(self, *, began_at: int = 0, virtual: bool = True) -> None:
+    def __init__(self, *, began_at: int = 0, virtual: bool = True, secrets: set[str] | None = None) -> None:
         self.began_at = began_at
         self.virtual = virtual
         self.changes: list[int] = []
         self._exchanges: list[Exchange] = []
-        self._redaction = Redaction()
+        self._redaction = Redaction(secrets)
         self._senders = Senders()
         self._last_seen: dict[str | None, float] = {}
         self._lock = threading.Lock()

@@ -2,36 +2,46 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 from pytest_spidra.traffic.secret_names import (
     KEY_HEADERS,
     header_names_a_secret,
     is_placeholder,
     is_secret_for_its_name,
+    looks_random,
     names_a_secret,
 )
 from pytest_spidra.traffic.secret_patterns import SHORTEST_KEY, fields_in, secrets_in
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Iterator
 
     from pytest_spidra.traffic.reply import Reply
     from pytest_spidra.traffic.request import Request
 
 REDACTED = "[redacted]"
 
+_APART = re.compile(r'[\s;,&"{}\[\]]+')
 _KEY = re.compile(r"\bspd_[A-Za-z0-9_-]+")
 _KEY_PARAMETER = re.compile(r"(?i)([?&](?:x-)?(?:api[_-]?)?(?:key|token)=)(?!\[redacted)[^&]+")
 
 
 class Redaction:
-    """Takes secrets out of what one test sends and sees. It remembers each, to number them."""
+    """Takes secrets out of what one test sends and sees. It remembers each, to number them.
 
-    def __init__(self) -> None:
+    Args:
+        secrets: Takes each of them, and what each is made of.
+    """
+
+    def __init__(self, secrets: set[str] | None = None) -> None:
+        self._secrets = secrets
         self._keys: dict[str, str] = {}
         self._numbers: dict[str, dict[str, int]] = {}
 
@@ -39,10 +49,12 @@ class Redaction:
         """Return a request's headers without secrets; each key has a number."""
         for key in request.keys:
             self._keys.setdefault(key, f"[key {len(self._keys) + 1}]")
+            self._remember(key)
         return {name: self._header(name, value, request.keys) for name, value in request.headers.items()}
 
     def _header(self, name: str, value: str, keys: list[str]) -> str:
         if name in KEY_HEADERS:
+            self._remember(value)
             return next((self._keys[key] for key in keys if value.endswith(key)), REDACTED)
         if header_names_a_secret(name) and is_secret_for_its_name(name, value, sent=True):
             return self._numbered(name, value)
@@ -87,9 +99,28 @@ class Redaction:
         return _redacted(text, keys, lambda secret: self._numbered("text", secret))
 
     def _numbered(self, kind: str, value: str) -> str:
+        self._remember(value)
         numbers = self._numbers.setdefault(kind, {})
         number = numbers.setdefault(value, len(numbers) + 1)
         return REDACTED if number == 1 else f"{REDACTED[:-1]} {number}]"
+
+    def _remember(self, secret: str) -> None:
+        if self._secrets is not None:
+            self._secrets.update(_made_of(secret))
+
+
+def _made_of(secret: str) -> Iterator[str]:
+    """Yield a secret and what it is made of, by which it may be known elsewhere: what follows a scheme or a name."""
+    words = _APART.split(secret)
+    parts = [secret, *words, *(word.partition("=")[2] for word in words)]
+    for word in words:
+        with suppress(ValueError):  # a user's name and password
+            parts.append(base64.b64decode(word, validate=True).decode("latin-1"))
+    parts += [part.partition(":")[2] for part in parts if "://" not in part]
+    for part in dict.fromkeys([*parts, *map(unquote, parts)]):
+        telling = len(part) > 4 and not part.isalpha() and not part.isdigit()
+        if (telling or looks_random(part)) and part.isprintable() and not is_placeholder(part):
+            yield part
 
 
 def request_line(request: Request) -> str:

@@ -63,7 +63,7 @@ class Request:
         """The query's parameters; of a repeated one the last value."""
         return {name: values[-1] for name, values in parse_qs(self.query).items()}
 
-    @property
+    @cached_property
     def keys(self) -> list[str]:
         """The API keys it carries: the ``x-api-key`` header's first, then the bearer token.
 

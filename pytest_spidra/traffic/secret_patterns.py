@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from pytest_spidra.traffic.secret_names import (
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 
 SHORTEST_KEY = 8
 """Characters of an API key that can be looked for without finding it in every word."""
+
+SHORT = 512
+"""Characters of a text that is worth remembering: a header, a field."""
 
 
 @dataclass(frozen=True)
@@ -189,8 +193,8 @@ SECRET_PATTERNS = (
     ),
     SecretPattern(
         "a GitLab token",
-        re.compile(r"\bglpat-[A-Za-z0-9_-]{20,}"),
-        ("glpat-",),
+        re.compile(r"\bgl(?:pat|dt|ft|soat|rt|cbt|ptt|agent|oas)-[A-Za-z0-9_-]{20,}"),
+        tuple(f"gl{kind}-" for kind in ("pat", "dt", "ft", "soat", "rt", "cbt", "ptt", "agent", "oas")),
         ("glpat-", "1a2B3c4D5e6F7g8H9i0J"),
     ),
     SecretPattern(
@@ -206,6 +210,44 @@ SECRET_PATTERNS = (
         ("pypi-", "AgEIcHlwaS5vcmcCJDAxMjM0NTY3ODlhYmNkZWYwMTIzNDU2Nzg5"),
     ),
     SecretPattern(
+        "a SendGrid key",
+        re.compile(r"\bSG\.[A-Za-z0-9_-]{22}\.[A-Za-z0-9_-]{43}"),
+        ("sg.",),
+        ("SG.", "0123456789abcdefghijAB", ".0123456789abcdefghijABCDEFGHIJ0123456789abc"),
+    ),
+    SecretPattern(
+        "a Square token",
+        re.compile(r"\bsq0(?:csp|atp)-[A-Za-z0-9_-]{22,43}"),
+        ("sq0csp-", "sq0atp-"),
+        ("sq0csp-", "0123456789abcdefghijABCDEFGHIJ0123456789abc"),
+    ),
+    SecretPattern(
+        "a Telegram token",
+        re.compile(r"\b[0-9]{8,10}:AA[A-Za-z0-9_-]{33}\b"),
+        (":aa",),
+        ("110201543", ":AAHdqTcvCH1vGWJxfSeofSAs0K5PALDsaw0"),
+    ),
+    SecretPattern(
+        "a Mailchimp key",
+        re.compile(r"\b[0-9a-f]{32}-us[0-9]{1,2}\b"),
+        ("-us",),
+        ("0123456789abcdef0123456789abcdef", "-us12"),
+    ),
+    SecretPattern(
+        "a Discord token",
+        re.compile(r"\b[MNO][A-Za-z0-9_-]{23,25}\.[A-Za-z0-9_-]{6}\.[A-Za-z0-9_-]{27,38}\b"),
+        (".",),
+        ("MTk4NjIyNDgzNDcxOTI1MjQ4", ".Cl2FMQ.", "ZnCjm1XVW7vRze4b7Cq4se7kKWs"),
+        is_one=_digits_and_letters,
+    ),
+    SecretPattern(
+        "an Azure storage key",
+        re.compile(r"AccountKey=([A-Za-z0-9+/=]{86,88})"),
+        ("accountkey=",),
+        ("AccountKey=", "0123456789abcdefghijABCDEFGHIJ01" * 2, "0123456789abcdefghijAB=="),
+        1,
+    ),
+    SecretPattern(
         "a private key",
         re.compile(r"-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----(.+?)(?:-----END|\Z)", re.DOTALL),
         ("private key",),
@@ -216,14 +258,24 @@ SECRET_PATTERNS = (
 )
 
 
-def secrets_in(text: str) -> Iterator[tuple[int, int, str]]:
-    """Yield where secrets stand in a text that give themselves away: from, to, and what each is, for people."""
+def secrets_in(text: str) -> tuple[tuple[int, int, str], ...]:
+    """Return where secrets stand in a text that give themselves away: from, to, and what each is, for people."""
+    return _short_ones(text) if len(text) <= SHORT else _secrets_in(text)
+
+
+def _secrets_in(text: str) -> tuple[tuple[int, int, str], ...]:
     lower = text.lower()
+    spans: list[tuple[int, int, str]] = []
     for row in SECRET_PATTERNS:
-        if any(hint in lower for hint in row.hints):
-            for found in row.pattern.finditer(text):
-                if row.is_one(found):
-                    yield *found.span(row.group), row.what
+        for hint in row.hints:
+            if hint in lower:
+                found = filter(row.is_one, row.pattern.finditer(text))
+                spans += [(*one.span(row.group), row.what) for one in found]
+                break
+    return tuple(spans)
+
+
+_short_ones = lru_cache(maxsize=4096)(_secrets_in)  # headers and fields say the same in thousands of requests
 
 
 # "name": "value", whole or cut off, in what is not quite JSON: lines of it, events, a body that ends too early.

@@ -39,7 +39,7 @@ INI = "spidra_modes = replay\n"
 
 FIX_FILE = (
     "It is never overwritten by a replay, and never read as less than it was. To fix it, restore the file, or record it "
-    'anew, with a key and for credits: pytest "test_shop.py::test_prices" --spidra-record=all'
+    'anew, with a key and for credits: pytest "test_shop.py::test_prices[replay]" --spidra-record=all'
 )
 
 
@@ -117,7 +117,7 @@ def test_a_client_that_asks_for_something_else_is_told_what_was_recorded(
     assert "Recorded were 3 exchanges:" in told
     assert told.count("The client asked for what") == 1
     assert (
-        'record anew, with a key and for credits: pytest "test_shop.py::test_prices" --spidra-record=all'
+        'record anew, with a key and for credits: pytest "test_shop.py::test_prices[replay]" --spidra-record=all'
         in told
     )
 
@@ -128,7 +128,7 @@ def test_a_client_that_asks_for_less_is_told_what_is_left(replayed, cassette, mo
     assert told.startswith(f"1 of the 3 exchanges in {cassette} was not asked for: #3 get")
     assert "played #2 get" in told
     assert "played #3 get" not in told
-    assert 'record anew, with a key and for credits: pytest "test_shop.py::test_prices"' in told
+    assert 'record anew, with a key and for credits: pytest "test_shop.py::test_prices[replay]"' in told
 
 
 def test_a_client_that_swallows_it_fails_all_the_same(suite, record, cassettes):
@@ -167,7 +167,7 @@ def test_a_missing_cassette_is_named_with_the_command_that_records_it(suite, cas
     assert failure(result) == (
         f"This test cannot be replayed: there is no cassette {cassettes['test_prices.yaml']} "
         "It has not been recorded yet, or under another name. To record it, with a key and for credits: "
-        'pytest "test_shop.py::test_prices" --spidra-record=once '
+        'pytest "test_shop.py::test_prices[replay]" --spidra-record=once '
         "To have it mocked only, mark the test @pytest.mark.spidra(modes=('mock',))."
     )
     assert cassettes.names == []

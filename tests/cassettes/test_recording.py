@@ -522,7 +522,7 @@ def test_nothing_is_sent_unless_recording_is_asked_for(one_test, api, cassettes)
         [
             "This test cannot be replayed: there is no cassette",
             "*cassettes/test_shop/test_prices.yaml",
-            '    pytest "test_shop.py::test_prices" --spidra-record=once',
+            '    pytest "test_shop.py::test_prices[replay]" --spidra-record=once',
         ]
     )
 

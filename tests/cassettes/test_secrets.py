@@ -24,7 +24,8 @@ from vcr.serializers import compat, jsonserializer, yamlserializer
 from pytest_spidra.cassettes import yaml_text
 from pytest_spidra.secrets import compression
 from pytest_spidra.secrets.compression import UnsearchableError
-from pytest_spidra.secrets.scrubber import HiddenKeyError, Scrubber
+from pytest_spidra.secrets.encodings import HiddenKeyError
+from pytest_spidra.secrets.scrubber import Scrubber
 from pytest_spidra.secrets.search import find_keys, find_secrets
 
 GONE = "[secret 1]"
@@ -440,7 +441,7 @@ def test_each_value_has_a_number_of_its_own_wherever_it_stands():
 
 def test_a_placeholder_that_a_page_says_is_no_secrets_number():
     scrubber = Scrubber([KEY])
-    scrubber.reserve(b'{"text": "we write [secret 7]"}')
+    scrubber.numbers.reserve(b'{"text": "we write [secret 7]"}')
     assert scrubber.response(a_response(KEY))["body"]["string"] == "[secret 8]"
 
 
