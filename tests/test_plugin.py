@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import fnmatch
+import io
 import subprocess
 import sys
 
 import pytest
+
+from pytest_spidra.sessions.start import end_process
 
 HEAD = """
 import asyncio, threading, warnings
@@ -450,6 +453,79 @@ def test_completions(spidra_mock):
     result = run_tests(source, ini="spidra_request_limit = 5")
     result.assert_outcomes(passed=3, failed=1)
     result.stdout.fnmatch_lines(["FAILED *::test_looks[[]6[]] - Failed: *"])
+
+
+GOES_ON = {
+    "a request": "ask(spidra_mock)",
+    "a wait": "time.sleep(5)",
+    "both": "ask(spidra_mock); time.sleep(5)",
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("round_", GOES_ON)
+def test_a_loop_that_swallows_everything_ends_the_process_with_the_message_on_the_screen(
+    run_tests, pytester, round_
+):
+    """It catches what would end the test, and what pytest-timeout raises as well."""
+    pytester.makeini("[pytest]\nspidra_request_limit = 5\nasyncio_default_fixture_loop_scope = function\n")
+    pytester.makepyfile(
+        HEAD
+        + f"""
+import time
+def test_it(spidra_mock):
+    for _ in range(6):
+        try:
+            ask(spidra_mock)
+        except BaseException:
+            pass
+    while True:
+        try:
+            {GOES_ON[round_]}
+        except:
+            pass
+"""
+    )
+    result = pytester.runpytest_subprocess(timeout=100)
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stderr.fnmatch_lines(
+        [
+            "*::test_it",
+            "The client sent more than 5 requests without any progress.",
+            "     #1-5 *list*200 0 batches",
+            "Sent from *.py:*, in ask.",
+            "The code under test has swallowed this 10,000 times and goes on, so this",
+            "process ends here, and with it the tests that were to follow. To fix it,",
+        ]
+    )
+
+
+def test_many_tasks_that_fail_at_once_swallow_nothing(run_tests):
+    """Each of them is told, and the test ends as tests do."""
+    result = run_tests(
+        HEAD
+        + """
+import asyncio
+async def main(spidra_mock):
+    async with httpx.AsyncClient(headers={"x-api-key": "k"}, base_url=spidra_mock.base_url) as client:
+        await asyncio.gather(*(client.get("/batch/scrape") for _ in range(300)), return_exceptions=True)
+def test_it(spidra_mock):
+    asyncio.run(main(spidra_mock))
+""",
+        ini="spidra_request_limit = 5",
+    )
+    result.assert_outcomes(failed=1)
+
+
+def test_the_process_ends_with_whatever_was_captured_left_behind(monkeypatch, request, capfd):
+    ended = []
+    monkeypatch.setattr("os._exit", ended.append)
+    with capfd.disabled():
+        monkeypatch.setattr("sys.stderr", screen := io.StringIO())
+        end_process(request.node, "what was found")
+        request.config.pluginmanager.getplugin("capturemanager").resume_global_capture()
+    assert ended == [pytest.ExitCode.TESTS_FAILED]
+    assert screen.getvalue() == f"\n{request.node.nodeid}\n\nwhat was found\n"
 
 
 def test_time_that_passes_towards_what_is_scripted_is_progress(run_tests):

@@ -39,6 +39,9 @@ HEALTHY = ok()
 LEAST_PROGRESS = 1.0
 """Seconds that are progress towards what is scripted to happen in time."""
 
+MOST_SWALLOWED = 10_000
+"""How often who is told that the test has failed may go on all the same: far more than tasks are started at once."""
+
 UNHEARD = "unheard"
 """What comes of a request whose client would wait for ever: no error, the test fails."""
 
@@ -81,6 +84,9 @@ class Interceptor:
         self.origin = (parts.scheme, parts.hostname or "", parts.port or DEFAULT_PORTS.get(parts.scheme))
         self.prefix = parts.path.rstrip("/")
         self.failures: list[str] = []
+        self.end_process: Callable[[str], None] | None = None
+        """Ends this process with a message, for who swallows whatever is raised and goes on for ever."""
+        self._told = 0
         self._scripts = scripts
         self._upstream = upstream
         self._outside = upstream if isinstance(upstream, RemoteUpstream) else None
@@ -150,6 +156,9 @@ class Interceptor:
             where = messages.origin_of_request()
             known = f"{message}\n\nSent from {where}." if where else message
             self.failures.append(known)
+        self._told += 1
+        if self._told > MOST_SWALLOWED and self.end_process:
+            self.end_process(f"{known}\n\n{messages.unstoppable(MOST_SWALLOWED)}")
         # Whatever was being handled is in the message, or has nothing to do with it.
         raise pytest.fail.Exception(known, pytrace=False) from None
 

@@ -106,6 +106,15 @@ def waits_for_ever(step: Step, log: ExchangeLog, waited: float) -> str:
     )
 
 
+def unstoppable(times: int) -> str:
+    """Say why the whole process ends: the code under test has swallowed the failure so many times."""
+    return paragraph(
+        f"The code under test has swallowed this {times:,} times and goes on, so this process ends here, and with it the "
+        "tests that were to follow. To fix it, let the code catch Exception, and no more than that: a bare `except:` "
+        "catches also what is to end it, Ctrl-C among it."
+    )
+
+
 def origin_of_request() -> str | None:
     """Return the innermost line of the user's own code that led here, or None (in a thread of a library)."""
     ours = __name__.partition(".")[0]

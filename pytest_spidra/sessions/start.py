@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import os
+import sys
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
@@ -94,6 +96,7 @@ def _started(request: pytest.FixtureRequest, fixture: str, make: Callable[[Setti
         if protection := request.node.stash.get(PROTECTION, None):
             protection.give_over(session)
         session.open()
+        session.wiring.interceptor.end_process = functools.partial(end_process, request.node)
         if not session.records:
             protect(request)
     except (pytest.UsageError, RuntimeError, OSError) as error:
@@ -104,6 +107,16 @@ def _started(request: pytest.FixtureRequest, fixture: str, make: Callable[[Setti
         pytest.fail(wrong, pytrace=False)
     EndOfTest(request.node, session)
     return session
+
+
+def end_process(item: pytest.Item, message: str) -> None:
+    """End this process with a message on the screen, as pytest-timeout does: nothing else ends this test."""
+    capture = item.config.pluginmanager.getplugin("capturemanager")
+    if capture:
+        capture.suspend_global_capture(in_=True)
+    sys.stderr.write(f"\n{item.nodeid}\n\n{message}\n")
+    sys.stderr.flush()
+    os._exit(pytest.ExitCode.TESTS_FAILED)
 
 
 def _id_of(node: Any, *, without_mode: bool = True) -> str:
