@@ -13,8 +13,6 @@ from pytest_spidra.traffic.secret_patterns import SHORTEST_KEY
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-DEEPEST = 40  # objects in objects; a report is a tree, with whatever other plugins have hung into it
-
 # A value beside its name, as Python shows mappings, pairs and local variables; JSON is known elsewhere.
 _NAMED = re.compile(
     r"""\b(?P<name>[\w-]{1,64})["']?(?:[:,]\ ?|\s*=\ ?)b?(?P<quote>["'])(?P<value>(?:(?!(?P=quote))[^\\\n]|\\.)+)(?P=quote)""",
@@ -67,23 +65,21 @@ class ShownText:
         how = key_in(text, self._keys)
         return f"[a text with an API key {how}]" if how else text
 
-    def cleaned(self, value: Any, depth: int = DEEPEST) -> Any:
-        """Return a value without secrets, whatever it is made of; objects with attributes are changed in place."""
+    def cleaned(self, value: Any) -> Any:
+        """Return a value without secrets, text or made of texts; a part of a traceback is changed in place."""
         if isinstance(value, str):
             return self.clean(value)
-        if depth == 0 or isinstance(value, type):
-            return value
         if isinstance(value, dict):
-            return {
-                self.cleaned(name, depth - 1): self.cleaned(one, depth - 1) for name, one in value.items()
-            }
+            return {self.cleaned(name): self.cleaned(one) for name, one in value.items()}
         if type(value) in {list, tuple}:
-            return type(value)(self.cleaned(one, depth - 1) for one in value)
-        self.clean_attributes(value, depth)
+            return type(value)(self.cleaned(one) for one in value)
+        # Anything else that hangs on a report may lead anywhere: xdist's worker, to all of pytest.
+        if hasattr(value, "toterminal") and not isinstance(value, type):
+            self.clean_attributes(value)
         return value
 
-    def clean_attributes(self, value: Any, depth: int = DEEPEST, *, but: Collection[str] = ()) -> None:
+    def clean_attributes(self, value: Any, *, but: Collection[str] = ()) -> None:
         """Take secrets out of an object's attributes."""
-        for name, one in list(getattr(value, "__dict__", {}).items()):
-            if name not in but and (cleaned := self.cleaned(one, depth - 1)) is not one:
+        for name, one in list(vars(value).items()):
+            if name not in but and (cleaned := self.cleaned(one)) is not one:
                 object.__setattr__(value, name, cleaned)

@@ -195,19 +195,24 @@ def test_a_short_secret_is_found_as_a_word_only():
     assert shown.clean("ab1, ab12 and 'ab1'") == "[redacted], ab12 and '[redacted]'"
 
 
-def test_whatever_hangs_on_a_report_is_cleaned_and_what_is_no_text_stays():
+def test_a_report_and_the_parts_of_its_traceback_are_cleaned_and_what_else_hangs_on_it_stays():
     class Part:
-        def __init__(self):
-            self.lines = [f"a {KEY}", 3]
-            self.chain = [(self.lines, {"b": (KEY, None)})]
-            self.myself = self
+        def __init__(self, **attributes):
+            vars(self).update(attributes)
 
-    shown, part = ShownText([KEY]), Part()
-    shown.clean_attributes(part, depth=5, but=["myself"])
-    assert part.lines == ["a [redacted]", 3]
-    assert part.chain == [(["a [redacted]", 3], {"b": ("[redacted]", None)})]
-    assert part.myself is part
-    assert shown.cleaned(Part) is Part
+    class Shown(Part):
+        def toterminal(self):
+            pass
+
+    node = Part(key=KEY)  # xdist's worker leads to all of pytest, in circles
+    node.myself = node
+    chain = Shown(chain=[(Shown(lines=[f"a {KEY}", 3]), {"b": (KEY, None)})])
+    report = Part(longrepr=chain, node=node, kind=Shown, nodeid=KEY)
+    ShownText([KEY]).clean_attributes(report, but=["nodeid"])
+    ((entry, locals_),) = report.longrepr.chain
+    assert entry.lines == ["a [redacted]", 3]
+    assert locals_ == {"b": ("[redacted]", None)}
+    assert (node.key, report.kind, report.nodeid) == (KEY, Shown, KEY)
 
 
 def test_a_logged_exception_is_cleaned_with_its_line():
