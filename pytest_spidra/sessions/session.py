@@ -6,9 +6,9 @@ from collections import Counter
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-from pytest_spidra.clients import httpx as httpx_client
-from pytest_spidra.clients import network_guard
+from pytest_spidra.clients.httpx import Attachment, unpatch
 from pytest_spidra.clients.httpx_tls import shared_tls
+from pytest_spidra.clients.network_guard import block_hosts, guarded_hosts
 from pytest_spidra.clock.virtual import VirtualClock
 from pytest_spidra.traffic import describe, timeline
 from pytest_spidra.traffic.suggestions import did_you_mean
@@ -47,7 +47,7 @@ class Session:
         self.settings = settings
         self.wiring = wiring
         self.factory = factory
-        self._attachment: httpx_client.Attachment | None = None
+        self._attachment: Attachment | None = None
         self._opened = ExitStack()
 
     def open(self) -> None:
@@ -64,8 +64,8 @@ class Session:
             stack.callback(clock.stop)
             self.wiring.log.began_at = clock.now
             stack.enter_context(
-                network_guard.block_hosts(
-                    network_guard.guarded_hosts(self.settings.base_url),
+                block_hosts(
+                    guarded_hosts(self.settings.base_url),
                     interceptor.fail,
                     base_url=self.settings.base_url,
                     fixture=self.settings.fixture,
@@ -73,7 +73,7 @@ class Session:
                 )
             )
             stack.enter_context(shared_tls())
-            self._attachment = httpx_client.Attachment(interceptor)
+            self._attachment = Attachment(interceptor)
             stack.callback(self._attachment.close)
             self._opened = stack.pop_all()
 
@@ -81,7 +81,7 @@ class Session:
         """Leave nothing behind, whoever has put us back into httpx meanwhile."""
         self._opened.close()
         if self._attachment:
-            httpx_client.unpatch()
+            unpatch()
 
     def _allows(self) -> bool:
         """Whether somebody may go to the real API just now."""
