@@ -11,6 +11,7 @@ from pytest_spidra.clients.httpx_tls import shared_tls
 from pytest_spidra.clients.network_guard import block_hosts, guarded_hosts
 from pytest_spidra.clock.virtual import VirtualClock
 from pytest_spidra.traffic import describe, timeline
+from pytest_spidra.traffic.senders import work_of_tasks
 from pytest_spidra.traffic.suggestions import did_you_mean
 from pytest_spidra.verdicts.messages import paragraph
 from pytest_spidra.verdicts.rules.judge import judge
@@ -73,6 +74,7 @@ class Session:
                 )
             )
             stack.enter_context(shared_tls())
+            stack.enter_context(work_of_tasks())
             self._attachment = Attachment(interceptor)
             stack.callback(self._attachment.close)
             self._opened = stack.pop_all()

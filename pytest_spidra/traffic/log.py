@@ -120,14 +120,14 @@ class ExchangeLog(Sequence[Exchange]):
         """Note that a request was sent; return its number."""
         batch_id = None if batch_id is None else without_keys(batch_id, request.keys)
         with self._lock:
-            sender = self._senders.current()
             number = len(self._exchanges) + 1
+            senders = self._senders.sends(number)
             last = self._last_seen.get(batch_id)
             self._exchanges.append(
                 Exchange(
                     number=number,
                     sent_at=sent_at,
-                    sender=sender,
+                    sender=senders.pop(number),
                     endpoint=endpoint,
                     method=request.method,
                     path=without_keys_in_url(request.target, request.keys),
@@ -138,6 +138,8 @@ class ExchangeLog(Sequence[Exchange]):
                     waited=None if last is None else round(sent_at - last, 6),
                 )
             )
+            for earlier, sender in senders.items():
+                self._exchanges[earlier - 1] = replace(self._exchanges[earlier - 1], sender=sender)
         return number
 
     def answered(self, number: int, reply: Reply) -> None:

@@ -68,7 +68,7 @@ def rules_report(accusations: Sequence[Accusation], exchanges: Collection[Exchan
     if len(senders) > 1:
         parts.append(
             paragraph(
-                f"{len(senders)} senders were seen, threads or tasks. Rules about pace and order judge each by "
+                f"{len(senders)} senders were seen: threads, tasks, or pieces of a pool's work. Rules about pace and order judge each by "
                 "itself, rules about money all of them together."
             )
         )
