@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         too_many_pending,
     )
     from pytest_spidra.scripting.steps import Step, http_error, ok, reply_lost, request_lost
+    from pytest_spidra.sessions.block import mock_spidra, serve_spidra
     from pytest_spidra.settings import RuleWarning
     from pytest_spidra.traffic.batches import Batch
     from pytest_spidra.traffic.exchanges import Call, Exchange
@@ -46,6 +47,7 @@ _MODULES = (
     "fixtures.mock",
     "fixtures.factory",
     "fixtures.recorded_factory",
+    "sessions.block",
 )
 
 __all__ = [
@@ -69,12 +71,14 @@ __all__ = [
     "failed",
     "gateway_error",
     "http_error",
+    "mock_spidra",
     "ok",
     "payment_overdue",
     "queue_unavailable",
     "rate_limited",
     "reply_lost",
     "request_lost",
+    "serve_spidra",
     "service_busy",
     "stuck",
     "too_many_pending",

@@ -15,7 +15,7 @@ from pytest_spidra.fake import serializers, validation
 from pytest_spidra.fake.account import Account, CreditAccounting, Ledger, Quota
 from pytest_spidra.fake.batch import BatchState
 from pytest_spidra.fake.item import Item
-from pytest_spidra.fake.outcome_scripts import ScriptedOutcomes, UnusedOutcomes
+from pytest_spidra.fake.outcome_scripts import OutcomeScripts, UnusedOutcomes
 from pytest_spidra.fake.outcomes import BatchEnd, Outcome, completed, failed
 from pytest_spidra.traffic import error_replies
 from pytest_spidra.traffic.endpoints import match
@@ -49,8 +49,7 @@ class Service:
         self.ledger = Ledger()
         self.batches: dict[str, BatchState] = {}
         self.ends: deque[BatchEnd] = deque()
-        self._outcomes: dict[str, ScriptedOutcomes] = {}
-        self._outcomes_of: dict[str, dict[str, ScriptedOutcomes]] = {}
+        self._outcomes = OutcomeScripts()
         self._mark = sha256(seed.encode()).hexdigest()[:10] if seed else "0" * 10
         self.accounting = CreditAccounting(self.account, self.ledger)
         self._quota = Quota(self.account)
@@ -189,12 +188,27 @@ class Service:
 
     def script_outcomes(self, outcomes: Mapping[str, Sequence[Outcome]], batch_id: str | None = None) -> None:
         """Set how the attempts at URLs end, in one batch or in all that are not told otherwise."""
-        scripted = self._outcomes if batch_id is None else self._outcomes_of.setdefault(batch_id, {})
-        scripted.update({url: ScriptedOutcomes(several) for url, several in outcomes.items()})
+        self._outcomes.script(outcomes, batch_id)
 
     def script_end(self, ending: BatchEnd) -> None:
         """Set how the next batch to be submitted ends."""
         self.ends.append(ending)
+
+    def begin_chapter(self, now: int) -> None:
+        """Forget what is scripted, and let the ledger begin anew; batches go on as they were told to.
+
+        What an unfinished batch still holds counts as reserved, as it does of one that was there from the beginning.
+        """
+        for state in self.batches.values():
+            state.advance(now)
+            self._outcomes.keep_for(state.id, [item.url for item in state.items])
+            if state.terminal:
+                state.ending = None
+        self._outcomes.forget_for_all()
+        self.ends.clear()
+        mine = [state for state in self.batches.values() if state.accounting is self.accounting]
+        self.ledger.reserved = sum(item.held for state in mine for item in state.items)
+        self.ledger.charged = self.ledger.refunded = 0
 
     def unused_outcomes(self) -> list[UnusedOutcomes]:
         """Return what was scripted of items and no attempt came to, the factory's outcomes aside."""
@@ -202,11 +216,7 @@ class Service:
         for state in self.batches.values():
             for item in state.items:
                 batches.setdefault(item.url, []).append(state.id)
-        return [
-            UnusedOutcomes(url, scripted.reached, len(scripted.several), batches.get(url, []))
-            for url, scripted in self._outcomes.items()
-            if scripted.reached < len(scripted.several)
-        ]
+        return self._outcomes.unused(batches)
 
     def unused_ends(self) -> list[tuple[BatchEnd, str | None]]:
         """Return the scripted ends that never came, each with the batch that had ended before, None without one."""
@@ -221,8 +231,7 @@ class Service:
         Without any, and if the account says so, an item fails whose host cannot resolve. No source shows the
         text; this one is Chromium's.
         """
-        scripted = self._outcomes_of.get(state.id, {}).get(item.url) or self._outcomes.get(item.url)
-        if scripted:
+        if scripted := self._outcomes.find(state.id, item.url):
             return scripted.of(item.attempt)
         if self.account.invalid_hosts_fail and _cannot_resolve(item.url):
             return failed(NO_SUCH_HOST)

@@ -105,10 +105,11 @@ class Interceptor:
                 )
                 self._clock.end_waits(self._endless)
                 self.fail(self._endless)
-            scripted = self._scripts.take(name, batch_id)
+            now = self._now()
+            scripted = self._scripts.take(name, batch_id, now)
             step = scripted or HEALTHY
             label = scripted.label if scripted else None
-            number = self._log.begin(request, name, batch_id, self._now(), label)
+            number = self._log.begin(request, name, batch_id, now, label)
             if not step.processed:
                 return PendingRequest(self._noting(number), self._resolution(request, step, None))
             if self._outside:
@@ -119,6 +120,10 @@ class Interceptor:
                 )
             inside = cast(LocalUpstream, self._upstream)
             return PendingRequest(self._noting(number), self._inside(number, request, step, inside))
+
+    def forget_progress(self) -> None:
+        """Count requests without progress from now on."""
+        self._progress = Progress(self._progress.limit)
 
     def _now(self) -> float:
         """Return the seconds since the test began; fail the test where its clock cannot tell."""
@@ -184,7 +189,7 @@ class Interceptor:
 
     def _noting(self, number: int, call: RemoteCall | None = None) -> Callable[[Reply | str], None]:
         def note(result: Reply | str) -> None:
-            if self._log[number - 1].seen is not None:
+            if not self._log.is_open(number):
                 return  # the test failed on the way, and that is what the client saw
             self._log.seen(number, result, self._clock.elapsed)
             if call and result == "cancelled":

@@ -7,20 +7,16 @@ soft assertion is known in the reports only; fixtures go on sending while they c
 
 from __future__ import annotations
 
-import warnings
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_spidra.settings import END_OF_TEST, RuleWarning
-from pytest_spidra.traffic import timeline
-from pytest_spidra.verdicts.messages import paragraph, rules_report, rules_summary
+from pytest_spidra.sessions.conclusion import beside, failure, warn_or_fail
+from pytest_spidra.settings import END_OF_TEST
 
 if TYPE_CHECKING:
     from pytest_spidra.sessions.session import Session
     from pytest_spidra.verdicts.rules.base import Accusation
-
-SWALLOWED = "Something swallowed this: the code under test went on, and the test fails all the same."
 
 
 class EndOfTest:
@@ -68,18 +64,12 @@ class EndOfTest:
         failures = self.session.failures
         self._reported = len(failures)
         self._accusations = self.session.accusations()
-        if error is not None:
-            hidden = isinstance(error, pytest.skip.Exception) or (
-                isinstance(error, BaseExceptionGroup) and error.subgroup(pytest.fail.Exception)
-            )
-            if hidden and failures:
-                raise pytest.fail.Exception("\n\n".join(failures), pytrace=False) from None
-            return
-        if failures:
-            raise pytest.fail.Exception("\n\n".join([*failures, paragraph(SWALLOWED)]), pytrace=False)
-        if missed := self.session.missed():
-            raise pytest.fail.Exception(missed, pytrace=False)
-        self._report_accusations(self._accusations)
+        message = failure(self.session, error)
+        if error is None and message is None:
+            path, line, _ = self._item.location
+            message = warn_or_fail(self.session, self._accusations, (path, (line or 0) + 1))
+        if message is not None:
+            raise pytest.fail.Exception(message, pytrace=False) from None
 
     def complete_report(self, call: pytest.CallInfo[None], report: pytest.TestReport) -> None:
         """Add to a report what the plugin knows; a test whose recording cannot be kept fails by it."""
@@ -97,11 +87,11 @@ class EndOfTest:
                 report.outcome, report.longrepr = "failed", wrong
             if report.failed:
                 self._show(report, self._accusations)
-        if call.when == "teardown" or (call.when == "call" and self._accusations):
+        if call.when == "teardown" or (call.when == "call" and (self.session.told or self._accusations)):
             # An attribute of a report travels with it from xdist's workers; it must be JSON.
-            told = [(one.rule, one.claim) for one in self._accusations]
+            told = [(one.rule, one.claim) for one in (*self.session.told, *self._accusations)]
             vars(report)["spidra_accusations"] = told
-            self._accusations = []
+            self._accusations = self.session.told = []
         if call.when == "teardown":
             del self._item.stash[END_OF_TEST]
 
@@ -146,30 +136,4 @@ class EndOfTest:
 
     def _show(self, report: pytest.TestReport, accusations: list[Accusation]) -> None:
         """Add sections to the report of a failure: what is not in it yet."""
-        text = report.longreprtext
-        log = self.session.wiring.log
-        sections = []
-        if untold := [failure for failure in self.session.failures if failure not in text]:
-            sections.append(("spidra", "\n\n".join(untold)))
-        if (unreached := self.session.unreached()) and unreached not in text:
-            sections.append(("spidra", unreached))
-        if log and timeline.HEADING not in text:
-            guilty = {number for accusation in accusations for number in accusation.numbers}
-            parts = [timeline.render(log, guilty), rules_summary(accusations)]
-            sections.append(("spidra timeline", "\n\n".join(part for part in parts if part)))
-        report.sections += sections
-
-    def _report_accusations(self, accusations: list[Accusation]) -> None:
-        """Warn of what the rules found, or fail the test for it."""
-        if not accusations:
-            return
-        message = rules_report(accusations, self.session.wiring.log)
-        if self.session.settings.rules != "error":
-            path, line, _ = self._item.location
-            try:
-                warnings.warn_explicit(f"\n{message}", RuleWarning, path, (line or 0) + 1)
-            except RuleWarning:
-                pass  # warnings are errors here; an error of ours would be shown with a traceback into the plugin
-            else:
-                return
-        raise pytest.fail.Exception(message, pytrace=False)
+        report.sections += beside(self.session, accusations, report.longreprtext)

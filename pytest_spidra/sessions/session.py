@@ -10,6 +10,7 @@ from pytest_spidra.clients.httpx import Attachment, unpatch
 from pytest_spidra.clients.httpx_tls import shared_tls
 from pytest_spidra.clients.network_guard import block_hosts, guarded_hosts
 from pytest_spidra.clock.virtual import VirtualClock
+from pytest_spidra.settings import OPEN
 from pytest_spidra.traffic import describe, timeline
 from pytest_spidra.traffic.senders import work_of_tasks
 from pytest_spidra.traffic.suggestions import did_you_mean
@@ -50,6 +51,7 @@ class Session:
         self.factory = factory
         self._attachment: Attachment | None = None
         self._opened = ExitStack()
+        self.told: list[Accusation] = []  # of chapters that have ended
 
     def open(self) -> None:
         """Stand between every client and the API until `close`.
@@ -77,6 +79,8 @@ class Session:
             stack.enter_context(work_of_tasks())
             self._attachment = Attachment(interceptor)
             stack.callback(self._attachment.close)
+            OPEN.append(self)
+            stack.callback(OPEN.remove, self)
             self._opened = stack.pop_all()
 
     def close(self) -> None:
@@ -124,8 +128,8 @@ class Session:
             paragraph("What this test is about did not happen, so the test shows nothing about it."),
             timeline.render(log) if log else "The client sent no request at all.",
             paragraph(
-                "To fix it, let the client get there, or take the step out. To allow it, mark the test "
-                "@pytest.mark.spidra(allow_unused_steps=True)."
+                "To fix it, let the client get there, or take the step out. To allow it, "
+                f"{self.settings.way.format('allow_unused_steps=True')}."
             ),
         ]
         return "\n\n".join(parts)

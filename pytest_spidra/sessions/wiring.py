@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 from pytest_spidra.fake.service import Service
 from pytest_spidra.fixtures.api import SpidraApi
+from pytest_spidra.fixtures.chapters import Chapters
 from pytest_spidra.fixtures.factory import BatchFactory
 from pytest_spidra.fixtures.handles import Handles
 from pytest_spidra.fixtures.mock import SpidraMock
 from pytest_spidra.interception.interceptor import Interceptor
 from pytest_spidra.interception.upstreams import FakeUpstream
 from pytest_spidra.scripting.scripts import Scripts
+from pytest_spidra.verdicts.messages import MARK
 
 if TYPE_CHECKING:
     from pytest_spidra.clock.real import Clock
@@ -54,6 +56,7 @@ class FakeWiring(Wiring, Generic[Mock]):
     api: Mock
     service: Service
     factory: BatchFactory
+    chapters: Chapters
 
 
 def wire(
@@ -105,6 +108,7 @@ def wire_fake(
     as_recorded: bool = False,
     api_key: str = API_KEY,
     seed: str = "",
+    way: str = MARK,
 ) -> FakeWiring[Mock]:
     """Put an interceptor before a fake service of its own, and what a test holds before that.
 
@@ -128,6 +132,8 @@ def wire_fake(
         api_key: The key that users are given.
 
         seed: Makes the ids of batches differ from another test's.
+
+        way: How a setting is given, in words.
     """
     scripts = Scripts()
     service = Service(seed=seed)
@@ -138,6 +144,14 @@ def wire_fake(
         base_url=base_url, scripts=scripts, upstream=upstream, log=log, clock=clock, limit=limit
     )
     handles = Handles(service, clock, interceptor.lock)
+    factory = BatchFactory(handles, unresolvable=as_recorded)
+    chapters = Chapters(
+        interceptor.lock,
+        log.clear,
+        scripts.clear,
+        interceptor.forget_progress,
+        lambda: service.begin_chapter(clock.now),
+    )
     api = kind(
         base_url=base_url,
         api_key=api_key,
@@ -146,9 +160,11 @@ def wire_fake(
         scripts=scripts,
         handles=handles,
         router=upstream.router,
+        factory=factory,
+        chapters=chapters,
+        way=way,
         mode=mode,
     )
-    factory = BatchFactory(handles, unresolvable=as_recorded)
     return FakeWiring(
         api=api,
         interceptor=interceptor,
@@ -157,4 +173,5 @@ def wire_fake(
         scripts=scripts,
         service=service,
         factory=factory,
+        chapters=chapters,
     )

@@ -1,0 +1,296 @@
+"""The fake without a fixture: ``with mock_spidra() as spidra_mock:``, and the same as a decorator."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import os
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec, TypeVar
+
+import pytest
+
+from pytest_spidra.clients.network_guard import key_in_environment
+from pytest_spidra.fixtures.mock import SpidraMock, SpidraServer
+from pytest_spidra.sessions.conclusion import beside, failure, place_of_caller, warn_or_fail
+from pytest_spidra.sessions.fake_sessions import FakeSession, ServerSession
+from pytest_spidra.sessions.protection import KEY_VARIABLE
+from pytest_spidra.sessions.wiring import API_KEY
+from pytest_spidra.settings import OPEN, REQUEST_LIMIT, TOLD, settings_of_block
+from pytest_spidra.traffic.address import BASE_URL
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+    from types import TracebackType
+
+    from pytest_spidra.settings import Settings
+
+Held = TypeVar("Held", bound=SpidraMock)
+Given = ParamSpec("Given")
+Returned = TypeVar("Returned")
+
+
+class Block(Generic[Held]):
+    """A ``with`` block, or a decorated function, in which the fake answers; each entry is a session of its own.
+
+    Args:
+        name: The function that made it.
+
+        argument: What a decorated function calls the fake when it wants it.
+
+        open_session: Opens a session.
+
+        settings: Returns the settings, for a seed that no other block has.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        argument: str,
+        open_session: Callable[[Settings], tuple[FakeSession | ServerSession, Held]],
+        settings: Callable[[str], Settings],
+    ) -> None:
+        settings("")  # what is wrong is told here
+        self._name = name
+        self._argument = argument
+        self._open_session: Callable[[Settings], tuple[FakeSession | ServerSession, Held]] = open_session
+        self._settings = settings
+        self._place = place_of_caller()  # where warnings point
+        self._session: FakeSession | ServerSession | None = None
+        self._left = ExitStack()
+
+    def __enter__(self) -> Held:
+        """Begin to answer.
+
+        Raises:
+            RuntimeError: Another one answers here already, or something else fakes the time.
+        """
+        __tracebackhide__ = True
+        if self._session is not None:
+            msg = f"this {self._name}() is entered already; make one for each block"
+            raise RuntimeError(msg)
+        with ExitStack() as left:
+            session, held = self._open_session(self._settings(_seed()))
+            left.callback(session.close)
+            left.enter_context(key_in_environment(KEY_VARIABLE, API_KEY))
+            self._left = left.pop_all()
+        self._session = session
+        return held
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Judge, and leave nothing behind.
+
+        Raises:
+            AssertionError: Something that the block swallowed, something scripted that never came, or with
+                ``rules="error"`` what the rules found. Not where the block has failed by itself: then all of
+                this is added to its error as a note.
+        """
+        __tracebackhide__ = True
+        session, self._session = self._session, None
+        if session is None:
+            return
+        with self._left:
+            accusations = session.accusations()
+            message = failure(session, error)
+            TOLD.extend((one.rule, one.claim) for one in (*session.told, *accusations))
+            if error is None and message is None:
+                message = warn_or_fail(session, accusations, self._place)
+            if message is None and isinstance(error, (Exception, pytest.fail.Exception)):
+                for heading, text in beside(session, accusations, str(error)):
+                    error.add_note(f"\n{f' {heading} '.center(72, '-')}\n{text}")
+        if message is not None:
+            raise AssertionError(message) from None
+
+    def __call__(self, function: Callable[Given, Returned]) -> Callable[..., Returned]:
+        """Let each call of a function, plain or async, be a block of its own.
+
+        A parameter that has the fixture's name gets the fake, and pytest does not see it.
+
+        Raises:
+            TypeError: A class, a generator, or what hypothesis has wrapped already: all its examples would be one.
+        """
+        __tracebackhide__ = True
+        self._refuse(function)
+        signature = inspect.signature(function)
+        wanted = self._argument in signature.parameters
+
+        def given(held: Held) -> dict[str, Any]:
+            return {self._argument: held} if wanted else {}
+
+        if inspect.iscoroutinefunction(function):
+
+            @functools.wraps(function)
+            async def asynchronous(*args: Any, **kwargs: Any) -> Any:
+                __tracebackhide__ = True
+                with self._anew() as held:
+                    return await function(*args, **kwargs, **given(held))
+
+            decorated: Any = asynchronous
+        else:
+
+            @functools.wraps(function)
+            def synchronous(*args: Any, **kwargs: Any) -> Any:
+                __tracebackhide__ = True
+                with self._anew() as held:
+                    return function(*args, **kwargs, **given(held))
+
+            decorated = synchronous
+        others = [one for name, one in signature.parameters.items() if name != self._argument]
+        decorated.__signature__ = signature.replace(parameters=others)
+        return decorated  # type: ignore[no-any-return]  # it returns what the function does
+
+    def _anew(self) -> Block[Held]:
+        block: Block[Held] = object.__new__(type(self))
+        vars(block).update(vars(self), _session=None)
+        return block
+
+    def _refuse(self, function: Any) -> None:
+        __tracebackhide__ = True
+        instead = ""
+        if inspect.isclass(function):
+            instead = f"methods, not classes: write self.enterContext({self._name}()) in setUp"
+        elif inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+            instead = f"no generators: write `with {self._name}() as {self._argument}:` around the yield"
+        elif getattr(function, "is_hypothesis_test", False):
+            instead = f"what @given calls: write @given above @{self._name}(), so that each example is judged by itself"
+        if instead:
+            msg = f"{self._name}() decorates {instead}"
+            raise TypeError(msg)
+
+
+def mock_spidra(
+    *,
+    rules: Literal["warn", "error", "off"] | Collection[str] = "warn",
+    clock: Literal["virtual", "real"] = "virtual",
+    allow: str | Collection[str] = (),
+    allow_unused_steps: bool = False,
+    request_limit: int = REQUEST_LIMIT,
+    base_url: str = BASE_URL,
+) -> Block[SpidraMock]:
+    """A fake Spidra without a fixture, for as long as a ``with`` block or a decorated function runs.
+
+        with mock_spidra(rules="error") as spidra_mock:
+            spidra_mock.batch.submit.script(503)
+            ... run the code under test ...
+
+        @given(...)
+        @mock_spidra()
+        def test_examples(spidra_mock, example): ...
+
+    For examples of hypothesis, fixtures of a wider scope, methods of ``unittest.TestCase``, notebooks; pytest need not
+    run. Each block is judged by itself, when it ends, and so is each chapter that ``spidra_mock.reset()`` ends: what
+    the rules find is warned of (`RuleWarning`) or, with ``rules="error"``, raised as AssertionError. What was scripted
+    and never came, and what the code swallowed, is raised in any case, unless the block fails by itself: then its
+    error has it as a note. Options, ini options and the marker say nothing here.
+
+    Args:
+        rules: What an accusation of the rules does, ``"warn"``, ``"error"`` or ``"off"``, or which rules judge.
+
+        clock: ``"virtual"`` or ``"real"``.
+
+        allow: Names of rules that do not judge.
+
+        allow_unused_steps: Whether scripted steps may stay unused.
+
+        request_limit: Most requests without progress.
+
+        base_url: The URL below which requests are answered.
+
+    Raises:
+        ValueError: One of them is something that cannot be.
+    """
+    values = locals()
+
+    def open_session(settings: Settings) -> tuple[FakeSession, SpidraMock]:
+        __tracebackhide__ = True
+        if OPEN:
+            there = OPEN[-1].settings
+            msg = (
+                f"mock_spidra() cannot begin: {there.block or there.fixture} answers here already, and only one of them "
+                "can. Use the one that is there; its reset() begins a new chapter, judged by itself."
+            )
+            raise RuntimeError(msg)
+        session = FakeSession(settings)
+        session.open()
+        return session, session.mock
+
+    return Block(
+        "mock_spidra",
+        "spidra_mock",
+        open_session,
+        lambda seed: settings_of_block("mock_spidra", seed, **values),
+    )
+
+
+def serve_spidra(
+    port: int = 0,
+    *,
+    host: str = "127.0.0.1",
+    rules: Literal["warn", "error", "off"] | Collection[str] = "warn",
+    allow: str | Collection[str] = (),
+    allow_unused_steps: bool = False,
+) -> Block[SpidraServer]:
+    """The fake Spidra on a port, without a fixture: for a server of any scope.
+
+        @pytest.fixture(scope="session")
+        def spidra_server():
+            with serve_spidra() as server:
+                yield server
+
+    Each block is judged when it ends, as by `mock_spidra`, and so is each chapter that ``server.reset()`` ends. Time is
+    real.
+
+    Args:
+        port: The port; 0: a free one. ``server.base_url`` says which.
+
+        host: The address to listen on.
+
+        rules: What an accusation of the rules does, ``"warn"``, ``"error"`` or ``"off"``, or which rules judge.
+
+        allow: Names of rules that do not judge.
+
+        allow_unused_steps: Whether scripted steps may stay unused.
+
+    Raises:
+        ValueError: One of them is something that cannot be.
+    """
+    values = {"rules": rules, "allow": allow, "allow_unused_steps": allow_unused_steps}
+
+    def open_session(settings: Settings) -> tuple[ServerSession, SpidraServer]:
+        __tracebackhide__ = True
+        session = ServerSession(settings, host=host, port=port)
+        session.open()
+        return session, session.server
+
+    return Block(
+        "serve_spidra",
+        "spidra_server",
+        open_session,
+        lambda seed: settings_of_block("serve_spidra", seed, **_OF_A_SERVER, **values),
+    )
+
+
+def complete_report(report: pytest.TestReport) -> None:
+    """Add to a report what a block knows: one that has ended, or one of a wider scope."""
+    if TOLD and report.when != "setup":
+        # An attribute of a report travels with it from xdist's workers; it must be JSON.
+        vars(report)["spidra_accusations"] = TOLD.copy()
+        TOLD.clear()
+    if report.failed and OPEN:
+        session = OPEN[-1]
+        report.sections += beside(session, session.accusations(), report.longreprtext)
+
+
+_OF_A_SERVER: dict[str, Any] = {"base_url": BASE_URL, "clock": "real", "request_limit": REQUEST_LIMIT}
+_blocks_of: list[Any] = ["", 0]  # the test that runs, and how many blocks there were in it
+
+
+def _seed() -> str:
+    """Return a text that is the same in every run, and that no other block of this run has."""
+    test = os.environ.get("PYTEST_CURRENT_TEST", "")
+    if _blocks_of[0] != test:
+        _blocks_of[:] = [test, 0]
+    _blocks_of[1] += 1
+    return f"{test} block {_blocks_of[1]}"
