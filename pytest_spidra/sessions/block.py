@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from pytest_spidra.settings import Settings
+    from pytest_spidra.verdicts.rules.base import Accusation
 
 Held = TypeVar("Held", bound=SpidraMock)
 Given = ParamSpec("Given")
@@ -94,7 +95,7 @@ class Block(Generic[Held]):
         with self._left:
             accusations = session.accusations()
             message = failure(session, error)
-            TOLD.extend((one.rule, one.claim) for one in (*session.told, *accusations))
+            _tell(session.told + accusations)
             if error is None and message is None:
                 message = warn_or_fail(session, accusations, self._place)
             if message is None and isinstance(error, (Exception, pytest.fail.Exception)):
@@ -114,10 +115,16 @@ class Block(Generic[Held]):
         __tracebackhide__ = True
         self._refuse(function)
         signature = inspect.signature(function)
-        wanted = self._argument in signature.parameters
+        others = [one for name, one in signature.parameters.items() if name != self._argument]
+        shown = signature.replace(parameters=others)
 
-        def given(held: Held) -> dict[str, Any]:
-            return {self._argument: held} if wanted else {}
+        def call(held: Held, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+            __tracebackhide__ = True
+            if len(others) == len(signature.parameters):
+                return function(*args, **kwargs)
+            given = {**shown.bind(*args, **kwargs).arguments, self._argument: held}
+            bound = inspect.BoundArguments(signature, given)
+            return function(*bound.args, **bound.kwargs)
 
         if inspect.iscoroutinefunction(function):
 
@@ -125,7 +132,7 @@ class Block(Generic[Held]):
             async def asynchronous(*args: Any, **kwargs: Any) -> Any:
                 __tracebackhide__ = True
                 with self._anew() as held:
-                    return await function(*args, **kwargs, **given(held))
+                    return await call(held, args, kwargs)
 
             decorated: Any = asynchronous
         else:
@@ -134,11 +141,10 @@ class Block(Generic[Held]):
             def synchronous(*args: Any, **kwargs: Any) -> Any:
                 __tracebackhide__ = True
                 with self._anew() as held:
-                    return function(*args, **kwargs, **given(held))
+                    return call(held, args, kwargs)
 
             decorated = synchronous
-        others = [one for name, one in signature.parameters.items() if name != self._argument]
-        decorated.__signature__ = signature.replace(parameters=others)
+        decorated.__signature__ = shown
         return decorated  # type: ignore[no-any-return]  # it returns what the function does
 
     def _anew(self) -> Block[Held]:
@@ -270,6 +276,13 @@ def serve_spidra(
         open_session,
         lambda seed: settings_of_block("serve_spidra", seed, **_OF_A_SERVER, **values),
     )
+
+
+def _tell(accusations: list[Accusation]) -> None:
+    """Keep what was found for the summary of pytest's run, when there is one."""
+    if "PYTEST_CURRENT_TEST" in os.environ:
+        told = dict.fromkeys((one.rule, one.claim) for one in accusations)
+        TOLD.extend(one for one in told if one not in TOLD)  # hypothesis shows the same example many times
 
 
 def complete_report(report: pytest.TestReport) -> None:
