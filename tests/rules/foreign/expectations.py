@@ -58,12 +58,30 @@ SDK_SUBMITS = "submit_503 submit_queue_unavailable submit_502_page_twice submit_
 EVERYWHERE = " ".join(SCRIPTS)
 
 # What runs with all other tests: in each client's faults each script stands for others, and all of them are met.
-DAILY = (
-    "healthy slow one_is_stuck batch_is_cancelled_after_a_failure submit_502_after_the_work submit_504 submit_429 "
-    "submit_429_date submit_402 submit_reply_cut submit_reply_late submit_outage get_429 get_404_at_first "
-    "get_404_for_ever get_reply_cut get_outage get_lost_for_ever retry_504_after_the_work retry_429 "
-    "retry_403_for_ever bad_day"
-).split()
+DAILY = [
+    "healthy",
+    "slow",
+    "one_is_stuck",
+    "batch_is_cancelled_after_a_failure",
+    "submit_502_after_the_work",
+    "submit_504",
+    "submit_429",
+    "submit_429_date",
+    "submit_402",
+    "submit_reply_cut",
+    "submit_reply_late",
+    "submit_outage",
+    "get_429",
+    "get_404_at_first",
+    "get_404_for_ever",
+    "get_reply_cut",
+    "get_outage",
+    "get_lost_for_ever",
+    "retry_504_after_the_work",
+    "retry_429",
+    "retry_403_for_ever",
+    "bad_day",
+]
 
 # A 502 counts as refused, and when it was not, who sends again pays twice: the SDK does, and says so nowhere.
 SENDS_AGAIN_AFTER_502 = {

@@ -1,0 +1,102 @@
+"""Details of the rules and assertions that nothing else shows: each was once changed without a test that noticed."""
+
+from __future__ import annotations
+
+import time
+
+import httpx
+import pytest
+
+from pytest_spidra import failed, http_error, mock_spidra, rate_limited, reply_lost
+from pytest_spidra.verdicts.rules.judge import judge
+
+URLS = [f"https://shop.example/{number}" for number in range(2)]
+pytestmark = pytest.mark.spidra(rules="off", allow_unused_steps=True)
+
+
+@pytest.fixture
+def accused(spidra_mock):
+    """Return the names of the rules that accuse the client."""
+    return lambda: [one.rule for one in judge(spidra_mock.exchanges)]
+
+
+def path_of(reply):
+    return f"/batch/scrape/{reply.json()['batchId']}"
+
+
+def finished(client, submit):
+    """Return the path of a batch that was submitted and seen to end."""
+    path = path_of(submit(*URLS))
+    while client.get(path).json()["status"] == "running":
+        time.sleep(3)
+    return path
+
+
+@pytest.mark.parametrize(("wait", "names"), [(19.5, ["retry-after-ignored"]), (20, [])])
+def test_seconds_are_waited_for_to_the_end(spidra_mock, submit, accused, wait, names):
+    """Only a date is known in whole seconds."""
+    spidra_mock.batch.submit.script(rate_limited(retry_after=20))
+    submit(*URLS)
+    time.sleep(wait)
+    submit(*URLS)
+    assert accused() == names
+
+
+def test_a_page_twice_in_a_submit_that_is_sent_twice_is_two_faults(spidra_mock, submit, accused):
+    spidra_mock.batch.submit.script(reply_lost())
+    with pytest.raises(httpx.ReadTimeout):
+        submit(URLS[0], URLS[0])
+    submit(URLS[0], URLS[0])
+    assert accused() == ["double-submission", "duplicate-urls"]
+
+
+@pytest.mark.parametrize(("status", "names"), [(200, []), (401, ["missing-key"]), (402, [])])
+def test_a_route_of_the_users_own_wants_a_key_where_it_says_so(spidra_mock, accused, status, names):
+    spidra_mock.router.route(path__regex="/health$").respond(status)
+    httpx.get(f"{spidra_mock.base_url}/health")
+    assert accused() == names
+
+
+def test_who_looks_on_after_the_end_is_no_busy_poller(spidra_mock, client, submit):
+    """That is a fault of its own."""
+    path = finished(client, submit)
+    for _ in range(4):
+        client.get(path)
+    assert [one.rule for one in judge(spidra_mock.exchanges, ["busy-polling"])] == []
+    assert [one.rule for one in judge(spidra_mock.exchanges)] == ["poll-after-terminal"]
+
+
+def test_something_done_in_between_makes_a_refused_request_worth_another_try(spidra_mock, client, submit):
+    """A batch was cancelled, so its credits are back."""
+    path = path_of(submit("https://other.example/"))
+    spidra_mock.batch.submit.script(http_error(403))
+    submit(*URLS)
+    client.delete(path)
+    submit(*URLS)
+    spidra_mock.assert_only_transient_retried()
+
+
+def test_a_look_in_between_makes_nothing_worth_another_try(spidra_mock, client, submit):
+    path = path_of(submit("https://other.example/"))
+    spidra_mock.batch.submit.script(http_error(403))
+    submit(*URLS)
+    client.get(path)
+    submit(*URLS)
+    with pytest.raises(AssertionError, match=r"was sent again after 403"):
+        spidra_mock.assert_only_transient_retried()
+
+
+def test_that_only_transient_errors_were_retried_cannot_be_said_of_nothing(spidra_mock):
+    with pytest.raises(AssertionError, match=r"^The client sent no request at all\."):
+        spidra_mock.assert_only_transient_retried()
+
+
+def test_an_outcome_that_came_too_late_is_told_from_one_whose_page_nobody_wants():
+    with pytest.raises(AssertionError) as told:
+        with mock_spidra(rules="off") as mock:
+            httpx.post(
+                f"{mock.base_url}/batch/scrape", json={"urls": URLS}, headers={"x-api-key": mock.api_key}
+            )
+            mock.batch.outcomes(dict.fromkeys([URLS[0], "https://else.example/"], failed()))
+    assert f"batch.outcomes: given for {URLS[0]} when its attempt had begun already" in str(told.value)
+    assert "batch.outcomes: no batch had the URL https://else.example/" in str(told.value)
