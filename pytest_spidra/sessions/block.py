@@ -215,7 +215,7 @@ def mock_spidra(
             there = OPEN[-1].settings
             msg = (
                 f"mock_spidra() cannot begin: {there.block or there.fixture} answers here already, and only one of them "
-                "can. Use the one that is there; its reset() begins a new chapter, judged by itself."
+                "can; one of a wider scope does until that scope ends. Use the one that is there; its reset() begins a new chapter, judged by itself."
             )
             raise RuntimeError(msg)
         session = FakeSession(settings)
