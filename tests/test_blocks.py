@@ -754,3 +754,68 @@ def test_asyncio_run_in_a_block_is_on_the_clock():
     with mock_spidra() as mock:
         asyncio.run(wait())
         assert mock.clock.elapsed == 3600
+
+
+# -- examples of hypothesis with the fixture --------------------------------------------------------
+
+EXAMPLES = """
+import httpx, pytest, spidra
+from hypothesis import HealthCheck, given, settings, strategies as st
+
+ALL = settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True, database=None)
+
+def submit(mock):
+    httpx.post(mock.base_url + "/batch/scrape", json={"urls": ["https://a.example"]}, headers={"x-api-key": mock.api_key})
+
+@ALL
+@given(code=st.sampled_from([502, 503]))
+def test_plain(spidra_mock, code):
+    spidra_mock.batch.submit.script(code)
+    spidra.Spidra(api_key=spidra_mock.api_key).batch_scrape(["https://a.example"])
+
+@ALL
+@given(code=st.sampled_from([400, 500]))
+async def test_async(spidra_mock, code):
+    spidra_mock.batch.submit.script(code)
+    async with spidra.AsyncSpidra(api_key=spidra_mock.api_key) as client:
+        with pytest.raises(spidra.SpidraError):
+            await client.batch_scrape(["https://a.example"])
+
+@ALL
+@given(count=st.integers(0, 9))
+def test_accused(spidra_mock, count):
+    submit(spidra_mock)
+    if count > 5:
+        submit(spidra_mock)
+
+@ALL
+@given(count=st.integers(0, 9))
+def test_unreached(spidra_mock, count):
+    if count > 6:
+        spidra_mock.batch.get.script(503)
+
+@ALL
+@given(count=st.integers(0, 9))
+def test_fails_by_itself(spidra_mock, count):
+    submit(spidra_mock)
+    assert count < 3
+"""
+
+
+@pytest.mark.slow
+def test_each_example_of_hypothesis_is_a_chapter_of_a_test_with_the_fixture(pytester):
+    """A process of its own: hypothesis's plugin is imported once."""
+    pytester.makepyfile(test_examples=EXAMPLES)
+    result = pytester.runpytest_subprocess(
+        *("-o", "asyncio_mode=auto", "-o", "asyncio_default_fixture_loop_scope=function"),
+        *("--spidra-rules=error", "-p", "no:cacheprovider"),
+        timeout=100,
+    )
+    result.assert_outcomes(passed=2, failed=3)
+    shown = str(result.stdout)
+    assert "AssertionError: resubmitted-unfinished: " in shown
+    assert "count=6" in shown
+    assert "AssertionError: A scripted step was never reached:" in shown
+    assert "count=7" in shown
+    assert "assert 3 < 3" in shown
+    result.stdout.fnmatch_lines(["*spidra rules*", "resubmitted-unfinished (1)"])

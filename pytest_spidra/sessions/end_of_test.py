@@ -7,6 +7,9 @@ soft assertion is known in the reports only; fixtures go on sending while they c
 
 from __future__ import annotations
 
+import functools
+import inspect
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -31,6 +34,7 @@ class EndOfTest:
     def __init__(self, item: pytest.Item, session: Session) -> None:
         self.session = session
         self._item = item
+        self._called_off = ExitStack()
         self._called = False  # whether the test function is under way
         self._passed = False  # whether pytest reports the test as passed, up to now
         self._failed_subtests = False
@@ -48,8 +52,37 @@ class EndOfTest:
         """
         self._called = True
         self.session.repatch()
+        self._judge_examples()
         if self.session.refusal:
             raise pytest.fail.Exception(self.session.refusal, pytrace=False)
+
+    def _judge_examples(self) -> None:
+        """Let each example of hypothesis be a chapter: one that is judged by itself."""
+        hypothesis, chapters = getattr(getattr(self._item, "obj", None), "hypothesis", None), self.session.chapters
+        if hypothesis is None or chapters is None:
+            return
+        inner = hypothesis.inner_test
+        if inspect.iscoroutinefunction(inner):
+
+            @functools.wraps(inner)
+            async def asynchronous(*args: Any, **kwargs: Any) -> None:
+                __tracebackhide__ = True
+                chapters.forget()  # what failed before has been told
+                await inner(*args, **kwargs)
+                chapters.begin()
+
+            hypothesis.inner_test = asynchronous
+        else:
+
+            @functools.wraps(inner)
+            def synchronous(*args: Any, **kwargs: Any) -> None:
+                __tracebackhide__ = True
+                chapters.forget()
+                inner(*args, **kwargs)
+                chapters.begin()
+
+            hypothesis.inner_test = synchronous
+        self._called_off.callback(setattr, hypothesis, "inner_test", inner)
 
     def after_call(self, error: BaseException | None) -> None:
         """Judge the test, while it can still fail as a test.
@@ -61,6 +94,7 @@ class EndOfTest:
             pytest.fail.Exception: It fails, or fails with something else than `error`.
         """
         self._called = False
+        self._called_off.close()
         failures = self.session.failures
         self._reported = len(failures)
         self._accusations = self.session.accusations()
@@ -89,7 +123,8 @@ class EndOfTest:
                 self._show(report, self._accusations)
         if call.when == "teardown" or (call.when == "call" and (self.session.told or self._accusations)):
             # An attribute of a report travels with it from xdist's workers; it must be JSON.
-            told = [(one.rule, one.claim) for one in (*self.session.told, *self._accusations)]
+            found = [(one.rule, one.claim) for one in (*self.session.told, *self._accusations)]
+            told = list(dict.fromkeys(found))  # hypothesis shows the same example many times
             vars(report)["spidra_accusations"] = told
             self._accusations = self.session.told = []
         if call.when == "teardown":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING
 
 from pytest_spidra.clock.real import Clock, RealClock
@@ -34,7 +35,8 @@ class FakeSession(Session):
             seed=settings.test,
             way=settings.way,
         )
-        wiring.chapters.judge = lambda: end_chapter(self)
+        self.chapters = wiring.chapters
+        self.chapters.judge = functools.partial(end_chapter, self)
         super().__init__(settings, wiring, wiring.factory)
         self.mock = wiring.api
         self._service = wiring.service
@@ -54,7 +56,8 @@ class ServerSession(Session):
             raise RuntimeError(msg) from None
         self._server = Server(host=host, port=port, way=settings.way)
         wiring = self._server.wiring
-        wiring.chapters.judge = lambda: end_chapter(self)
+        self.chapters = wiring.chapters
+        self.chapters.judge = functools.partial(end_chapter, self)
         super().__init__(settings, wiring, wiring.factory)
         self.server = wiring.api
         self._service = wiring.service

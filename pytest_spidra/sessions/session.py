@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from pytest_spidra.fake.service import Service
+    from pytest_spidra.fixtures.chapters import Chapters
     from pytest_spidra.sessions.wiring import Wiring
     from pytest_spidra.settings import Settings
     from pytest_spidra.traffic.batches import Batch
@@ -44,6 +45,9 @@ class Session:
 
     records = False
     """Whether it makes a cassette."""
+
+    chapters: Chapters | None = None
+    """What begins a new chapter, where the fake answers."""
 
     def __init__(self, settings: Settings, wiring: Wiring, factory: Callable[..., Batch]) -> None:
         self.settings = settings

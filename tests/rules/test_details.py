@@ -100,3 +100,29 @@ def test_an_outcome_that_came_too_late_is_told_from_one_whose_page_nobody_wants(
             mock.batch.outcomes(dict.fromkeys([URLS[0], "https://else.example/"], failed()))
     assert f"batch.outcomes: given for {URLS[0]} when its attempt had begun already" in str(told.value)
     assert "batch.outcomes: no batch had the URL https://else.example/" in str(told.value)
+
+
+@pytest.mark.parametrize("status", [400, 401, 402, 403, 404, 409, 422])
+def test_each_error_that_stays_is_one_not_to_be_sent_again_after(spidra_mock, submit, accused, status):
+    spidra_mock.batch.submit.script(http_error(status))
+    submit(*URLS)
+    time.sleep(5)
+    submit(*URLS)
+    assert accused() == ["permanent-error-resent"]
+
+
+@pytest.mark.parametrize("status", [408, 429, 502, 503])
+def test_each_error_that_passes_is_one_to_be_sent_again_after(spidra_mock, submit, accused, status):
+    spidra_mock.batch.submit.script(http_error(status))
+    submit(*URLS)
+    time.sleep(5)
+    submit(*URLS)
+    assert accused() == []
+
+
+def test_what_fails_in_time_is_refunded_although_nobody_looks(spidra_mock, submit):
+    spidra_mock.batch.outcomes({URLS[0]: failed(after_seconds=5)})
+    submit(*URLS)
+    spidra_mock.assert_credits(reserved=2, charged=1, refunded=0)
+    spidra_mock.clock.advance(5)
+    spidra_mock.assert_credits(reserved=2, charged=1, refunded=1)
