@@ -52,9 +52,9 @@ class Cell:
     ended: str
 
 
-def spidra_mock():
+def spidra_mock(request_limit=REQUEST_LIMIT):
     """Return a fake of its own, judged only when asked."""
-    return pytest_spidra.mock_spidra(rules="off", allow_unused_steps=True, request_limit=REQUEST_LIMIT)
+    return pytest_spidra.mock_spidra(rules="off", allow_unused_steps=True, request_limit=request_limit)
 
 
 def run_cell(client, script, urls, *, judge=True) -> Cell:
