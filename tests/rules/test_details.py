@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 import time
+from contextlib import suppress
 
 import httpx
 import pytest
 
-from pytest_spidra import failed, http_error, mock_spidra, rate_limited, reply_lost
+from pytest_spidra import completed, failed, http_error, mock_spidra, ok, rate_limited, reply_lost
 from pytest_spidra.verdicts.rules.judge import judge
 
 URLS = [f"https://shop.example/{number}" for number in range(2)]
@@ -126,3 +128,46 @@ def test_what_fails_in_time_is_refunded_although_nobody_looks(spidra_mock, submi
     spidra_mock.assert_credits(reserved=2, charged=1, refunded=0)
     spidra_mock.clock.advance(5)
     spidra_mock.assert_credits(reserved=2, charged=1, refunded=1)
+
+
+def test_the_graver_rule_advises_once(spidra_mock, submit):
+    """A look before sending again is what the other rule asks for, too."""
+    spidra_mock.batch.submit.script(reply_lost())
+    with pytest.raises(httpx.ReadTimeout):
+        submit(*URLS)
+    submit(*URLS)
+    (found,) = judge(spidra_mock.exchanges)
+    assert (found.rule, found.also) == ("double-submission", [])
+
+
+def test_a_lighter_rule_s_advice_is_given_once_by_the_graver_one(spidra_mock, client, submit):
+    """Retries of a running batch that are refused, sent again at once."""
+    spidra_mock.account.retry_of_running = 409
+    path = path_of(submit(*URLS))
+    client.get(path)
+    for _ in range(3):
+        client.post(f"{path}/retry")
+    (found,) = judge(spidra_mock.exchanges)
+    (also,) = found.also
+    assert found.rule == "retry-before-terminal"
+    assert also.startswith("Stop on 400, 401")
+
+
+def test_a_look_during_a_retry_that_is_lost_is_no_knowledge_of_what_it_did(spidra_mock, client, submit):
+    """Its reply was still to come."""
+    spidra_mock.batch.outcomes({URLS[0]: [failed(), completed(after_polls=0)]})
+    path = finished(client, submit)
+    spidra_mock.batch.retry.script(ok(after=40))
+    lost = threading.Thread(target=_patiently, args=[client, f"{path}/retry"])
+    lost.start()
+    time.sleep(1)
+    assert client.get(path).json()["failedCount"] == 0
+    lost.join()
+    _patiently(client, f"{path}/retry")
+    assert [one.seen for one in spidra_mock.exchanges if one.is_retry] == ["ReadTimeout", 400]
+    assert judge(spidra_mock.exchanges, ["nothing-to-retry"]) == []
+
+
+def _patiently(client, path):
+    with suppress(httpx.ReadTimeout):
+        client.post(path)
