@@ -44,10 +44,10 @@ def test_seconds_are_waited_for_to_the_end(spidra_mock, submit, accused, wait, n
     assert accused() == names
 
 
-def test_a_page_twice_in_a_submit_that_is_sent_twice_is_two_faults(spidra_mock, submit, accused):
+def test_a_page_twice_in_a_submit_that_is_a_second_one_is_two_faults(spidra_mock, submit, accused):
     spidra_mock.batch.submit.script(reply_lost())
     with pytest.raises(httpx.ReadTimeout):
-        submit(URLS[0], URLS[0])
+        submit(URLS[0])
     submit(URLS[0], URLS[0])
     assert accused() == ["double-submission", "duplicate-urls"]
 
@@ -66,6 +66,25 @@ def test_who_looks_on_after_the_end_is_no_busy_poller(spidra_mock, client, submi
         client.get(path)
     assert [one.rule for one in judge(spidra_mock.exchanges, ["busy-polling"])] == []
     assert [one.rule for one in judge(spidra_mock.exchanges)] == ["poll-after-terminal"]
+
+
+def test_three_who_fetch_a_finished_batch_at_once_are_no_hurry(spidra_mock, client, submit):
+    """Each of them looks once, as did those who saw it at work and at its end."""
+    path = path_of(submit(*URLS))
+    spidra_mock.batch.get.always(ok(after=1))
+    for count in (1, 1, 1, 3):
+        looks = [threading.Thread(target=client.get, args=[path]) for _ in range(count)]
+        for look in looks:
+            look.start()
+        for look in looks:
+            look.join()
+        time.sleep(5)
+    assert [one.seen_json["status"] for one in spidra_mock.exchanges if one.is_look][:3] == [
+        "running",
+        "completed",
+        "completed",
+    ]
+    assert judge(spidra_mock.exchanges, ["busy-polling"]) == []
 
 
 def test_something_done_in_between_makes_a_refused_request_worth_another_try(spidra_mock, client, submit):
