@@ -25,7 +25,7 @@ if TYPE_CHECKING:
         too_many_pending,
     )
     from pytest_spidra.scripting.steps import Step, http_error, ok, reply_lost, request_lost
-    from pytest_spidra.sessions.block import mock_spidra, serve_spidra
+    from pytest_spidra.sessions.without_fixture import mock_spidra, serve_spidra
     from pytest_spidra.settings import RuleWarning
     from pytest_spidra.traffic.batches import Batch
     from pytest_spidra.traffic.exchanges import Call, Exchange
@@ -47,7 +47,7 @@ _MODULES = (
     "fixtures.mock",
     "fixtures.factory",
     "fixtures.recorded_factory",
-    "sessions.block",
+    "sessions.without_fixture",
 )
 
 __all__ = [

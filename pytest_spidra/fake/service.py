@@ -9,7 +9,6 @@ from collections import deque
 from dataclasses import replace
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from pytest_spidra.fake import serializers, validation
 from pytest_spidra.fake.account import Account, CreditAccounting, Ledger, Quota
@@ -36,19 +35,23 @@ LIST_LIMIT_MOST = 50
 
 
 class Service:
-    """Spidra's batch API for one customer, as a state machine.
+    """Spidra's batch API for one customer, as a state machine; `of_key` makes it one for several.
 
     Args:
         account: The customer's settings; a fresh `Account` when None.
 
         seed: A text that makes the ids of batches differ from another service's; the same text, the same ids.
+
+        owner: Whose batches the customer sees.
     """
 
-    def __init__(self, account: Account | None = None, *, seed: str = "") -> None:
+    def __init__(self, account: Account | None = None, *, seed: str = "", owner: str = ME) -> None:
+        self.owner = owner
+        self._of_keys: dict[str, Service] = {}
         self.account = account or Account()
         self.ledger = Ledger()
         self.batches: dict[str, BatchState] = {}
-        self.ends: deque[BatchEnd] = deque()
+        self.ends: deque[BatchEnd] = deque()  # how the next batches to be submitted end
         self._outcomes = OutcomeScripts()
         self._mark = sha256(seed.encode()).hexdigest()[:10] if seed else "0" * 10
         self.accounting = CreditAccounting(self.account, self.ledger)
@@ -71,6 +74,8 @@ class Service:
 
             now: Microseconds since the epoch, never smaller than before.
         """
+        if request.keys and (other := self._of_keys.get(request.keys[0])):
+            return other.answer(request, now)
         headers, within = self._quota.count(now)
         if not within:
             return error_replies.too_many_requests(headers)
@@ -115,9 +120,9 @@ class Service:
 
     def _list(self, request: Request, _: str | None, now: int) -> Reply:
         """Answer the list, newest first. Numbers out of bounds are moved into them; no source says."""
-        number = _number(request.parameters.get("page"), 1, None)
-        limit = _number(request.parameters.get("limit"), LIST_LIMIT, LIST_LIMIT_MOST)
-        mine = [state for state in reversed(self.batches.values()) if state.owner == ME]
+        number = validation.page_number(request.parameters.get("page"), 1, None)
+        limit = validation.page_number(request.parameters.get("limit"), LIST_LIMIT, LIST_LIMIT_MOST)
+        mine = [state for state in reversed(self.batches.values()) if state.owner == self.owner]
         mine.sort(key=lambda state: state.created_at, reverse=True)
         shown = mine[(number - 1) * limit : number * limit]
         for state in shown:
@@ -151,11 +156,21 @@ class Service:
             return refused
         return Reply.of(202, {"status": "queued", "retriedCount": state.retry(now)})
 
+    def of_key(self, key: str) -> Service:
+        """Return the service of the customer with this key: account, credits, quota and batches are that one's own."""
+        if key not in self._of_keys:
+            other = self._of_keys[key] = Service(replace(self.account), owner=f"key {len(self._of_keys) + 1}")
+            other.batches, other.ends, other._outcomes = self.batches, self.ends, self._outcomes
+            other._mark = self._mark
+            if watch := vars(self.account).get("_watch"):
+                other.account.watch(watch)
+        return self._of_keys[key]
+
     # -- conditions ------------------------------------------------------------------------------------
 
     def _mine(self, batch_id: str | None) -> BatchState | None:
         state = self.batches.get(batch_id or "")
-        return state if state and state.owner == ME else None
+        return state if state and state.owner == self.owner else None
 
     def _cannot_queue(self, count: int, price: int, now: int) -> Reply | None:
         """Return why `count` more items at `price` credits each cannot be queued, or None."""
@@ -163,7 +178,7 @@ class Service:
         if account.payment_overdue:
             return error_replies.payment_overdue()
         if account.pending_cap is not None:
-            mine = [state for state in self.batches.values() if state.owner == ME]
+            mine = [state for state in self.batches.values() if state.owner == self.owner]
             for state in mine:
                 state.advance(now)
             if sum(state.count("pending") for state in mine) + count > account.pending_cap:
@@ -190,10 +205,6 @@ class Service:
         """Set how the attempts at URLs end, in one batch or in all that are not told otherwise."""
         self._outcomes.script(outcomes, batch_id)
 
-    def script_end(self, ending: BatchEnd) -> None:
-        """Set how the next batch to be submitted ends."""
-        self.ends.append(ending)
-
     def begin_chapter(self, now: int) -> None:
         """Forget what is scripted, and let the ledger begin anew; batches go on as they were told to.
 
@@ -206,9 +217,10 @@ class Service:
                 state.ending = None
         self._outcomes.forget_for_all()
         self.ends.clear()
-        mine = [state for state in self.batches.values() if state.accounting is self.accounting]
-        self.ledger.reserved = sum(item.held for state in mine for item in state.items)
-        self.ledger.charged = self.ledger.refunded = 0
+        for service in (self, *self._of_keys.values()):
+            mine = [state for state in self.batches.values() if state.accounting is service.accounting]
+            service.ledger.reserved = sum(item.held for state in mine for item in state.items)
+            service.ledger.charged = service.ledger.refunded = 0
 
     def unused_outcomes(self) -> list[UnusedOutcomes]:
         """Return what was scripted of items and no attempt came to, the factory's outcomes aside."""
@@ -233,7 +245,7 @@ class Service:
         """
         if scripted := self._outcomes.find(state.id, item.url):
             return scripted.of(item.attempt)
-        if self.account.invalid_hosts_fail and _cannot_resolve(item.url):
+        if self.account.invalid_hosts_fail and validation.cannot_resolve(item.url):
             return failed(NO_SUCH_HOST)
         return completed()
 
@@ -245,7 +257,7 @@ class Service:
         options: dict[str, Any],
         now: int,
         *,
-        owner: str = ME,
+        owner: str | None = None,
         ending: BatchEnd | None = None,
         looks_before_start: int = 0,
     ) -> BatchState:
@@ -253,7 +265,7 @@ class Service:
         number = len(self.batches) + 1
         state = BatchState(
             id=self._uuid(number, 0),
-            owner=owner,
+            owner=owner or self.owner,
             options=options,
             items=[Item(self._uuid(number, place), url) for place, url in enumerate(urls, 1)],
             created_at=now,
@@ -284,17 +296,3 @@ class Service:
                 state.advance(now)
                 unsettled += state.expected_charge()
         return replace(self.ledger, charged=self.ledger.charged + unsettled)
-
-
-def _cannot_resolve(url: str) -> bool:
-    """Whether a URL's host is below ``invalid``, the top-level domain that never exists (RFC 2606)."""
-    host = (urlsplit(url).hostname or "").rstrip(".")
-    return host == "invalid" or host.endswith(".invalid")
-
-
-def _number(text: str | None, default: int, most: int | None) -> int:
-    try:
-        number = max(int(text), 1) if text else default
-    except ValueError:
-        return default
-    return number if most is None else min(number, most)

@@ -58,7 +58,10 @@ class EndOfTest:
 
     def _judge_examples(self) -> None:
         """Let each example of hypothesis be a chapter: one that is judged by itself."""
-        hypothesis, chapters = getattr(getattr(self._item, "obj", None), "hypothesis", None), self.session.chapters
+        hypothesis, chapters = (
+            getattr(getattr(self._item, "obj", None), "hypothesis", None),
+            self.session.chapters,
+        )
         if hypothesis is None or chapters is None:
             return
         inner = hypothesis.inner_test
