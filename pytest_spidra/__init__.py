@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     )
     from pytest_spidra.scripting.lost import reply_lost, request_lost
     from pytest_spidra.scripting.steps import Step, http_error, ok
+    from pytest_spidra.sessions.without_fixture import mock_spidra, serve_spidra
     from pytest_spidra.settings import OldCassetteWarning, RuleWarning
     from pytest_spidra.traffic.batches import Batch
     from pytest_spidra.traffic.exchanges import Call, Exchange
@@ -48,6 +49,7 @@ _MODULES = (
     "fixtures.mock",
     "fixtures.factory",
     "fixtures.recorded_factory",
+    "sessions.without_fixture",
 )
 
 __all__ = [
@@ -72,12 +74,14 @@ __all__ = [
     "failed",
     "gateway_error",
     "http_error",
+    "mock_spidra",
     "ok",
     "payment_overdue",
     "queue_unavailable",
     "rate_limited",
     "reply_lost",
     "request_lost",
+    "serve_spidra",
     "service_busy",
     "stuck",
     "too_many_pending",

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from pytest_spidra.settings import FIXTURES, MODES, REQUEST_LIMIT
+from pytest_spidra.settings import FIXTURES, REQUEST_LIMIT
+from pytest_spidra.settings.values import MODES
 from pytest_spidra.traffic.address import BASE_URL
 
 MARKER = (

@@ -138,8 +138,8 @@ def pytest_fixture_setup(request: pytest.FixtureRequest) -> Generator[None, Any,
 
         protect(request)
     result = yield
-    if end := request.node.stash.get(END_OF_TEST, None):
-        end.session.repatch()
+    for session in settings.OPEN:
+        session.repatch()
     return result
 
 
@@ -168,6 +168,10 @@ def pytest_runtest_makereport(
     report = yield
     if end := item.stash.get(END_OF_TEST, None):
         end.complete_report(call, report)
+    elif settings.OPEN or settings.TOLD:
+        from pytest_spidra.sessions.block import complete_report
+
+        complete_report(report)
     return report
 
 

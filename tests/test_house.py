@@ -17,8 +17,8 @@ FLOORS = {
     1: "traffic clock",
     2: "fake scripting verdicts verdicts.rules clients server secrets",
     3: "fixtures interception cassettes settings",
-    4: "__init__ options sessions",
-    5: "plugin cli",
+    4: "options sessions",
+    5: "__init__ plugin cli",
     6: "__main__",
 }
 FLOOR = {room: floor for floor, rooms in FLOORS.items() for room in rooms.split()}
@@ -131,7 +131,7 @@ def test_no_import_goes_up_or_sideways_and_none_goes_in_a_circle():
         (
             "fixtures/mock.py",
             "import pytest_spidra",
-            "fixtures/mock.py (floor 3) imports __init__ (floor 4)",
+            "fixtures/mock.py (floor 3) imports __init__ (floor 5)",
         ),
     ],
 )

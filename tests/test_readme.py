@@ -21,8 +21,13 @@ def test_every_code_block_is_a_test_that_passes(pytester):
     tests = []
     for block in BLOCKS:
         names = re.findall(r"def (test_\w+)", block)
+        methods = set(re.findall(r"    def (test_\w+)\(self", block))
         modes = [f"[{mode}]" for mode in re.findall(r'"(mock|replay)"[,)]', block)] or [""]
-        tests += [f"{names[0]}.py::{name}{mode}" for name in names for mode in modes]
+        tests += [
+            f"{names[0]}.py::{'CaseOfUnittest::' if name in methods else ''}{name}{mode}"
+            for name in names
+            for mode in modes
+        ]
         pytester.makepyfile(**{names[0]: block})
         # What it replays was recorded for the example of the same name.
         shutil.copytree(

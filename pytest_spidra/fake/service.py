@@ -9,13 +9,12 @@ from collections import deque
 from dataclasses import replace
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from pytest_spidra.fake import serializers, validation
 from pytest_spidra.fake.account import Account, CreditAccounting, Ledger, Quota
 from pytest_spidra.fake.batch import BatchState
 from pytest_spidra.fake.item import Item
-from pytest_spidra.fake.outcome_scripts import ScriptedOutcomes, UnusedOutcomes
+from pytest_spidra.fake.outcome_scripts import OutcomeScripts, UnusedOutcomes
 from pytest_spidra.fake.outcomes import BatchEnd, Outcome, completed, failed
 from pytest_spidra.traffic import error_replies
 from pytest_spidra.traffic.endpoints import match
@@ -36,21 +35,24 @@ LIST_LIMIT_MOST = 50
 
 
 class Service:
-    """Spidra's batch API for one customer, as a state machine.
+    """Spidra's batch API for one customer, as a state machine; `of_key` makes it one for several.
 
     Args:
         account: The customer's settings; a fresh `Account` when None.
 
         seed: A text that makes the ids of batches differ from another service's; the same text, the same ids.
+
+        owner: Whose batches the customer sees.
     """
 
-    def __init__(self, account: Account | None = None, *, seed: str = "") -> None:
+    def __init__(self, account: Account | None = None, *, seed: str = "", owner: str = ME) -> None:
+        self.owner = owner
+        self._of_keys: dict[str, Service] = {}
         self.account = account or Account()
         self.ledger = Ledger()
         self.batches: dict[str, BatchState] = {}
-        self.ends: deque[BatchEnd] = deque()
-        self._outcomes: dict[str, ScriptedOutcomes] = {}
-        self._outcomes_of: dict[str, dict[str, ScriptedOutcomes]] = {}
+        self.ends: deque[BatchEnd] = deque()  # how the next batches to be submitted end
+        self._outcomes = OutcomeScripts()
         self._mark = sha256(seed.encode()).hexdigest()[:10] if seed else "0" * 10
         self.accounting = CreditAccounting(self.account, self.ledger)
         self._quota = Quota(self.account)
@@ -72,6 +74,8 @@ class Service:
 
             now: Microseconds since the epoch, never smaller than before.
         """
+        if request.keys and (other := self._of_keys.get(request.keys[0])):
+            return other.answer(request, now)
         headers, within = self._quota.count(now)
         if not within:
             return error_replies.too_many_requests(headers)
@@ -116,9 +120,9 @@ class Service:
 
     def _list(self, request: Request, _: str | None, now: int) -> Reply:
         """Answer the list, newest first. Numbers out of bounds are moved into them; no source says."""
-        number = _number(request.parameters.get("page"), 1, None)
-        limit = _number(request.parameters.get("limit"), LIST_LIMIT, LIST_LIMIT_MOST)
-        mine = [state for state in reversed(self.batches.values()) if state.owner == ME]
+        number = validation.page_number(request.parameters.get("page"), 1, None)
+        limit = validation.page_number(request.parameters.get("limit"), LIST_LIMIT, LIST_LIMIT_MOST)
+        mine = [state for state in reversed(self.batches.values()) if state.owner == self.owner]
         mine.sort(key=lambda state: state.created_at, reverse=True)
         shown = mine[(number - 1) * limit : number * limit]
         for state in shown:
@@ -152,11 +156,21 @@ class Service:
             return refused
         return Reply.of(202, {"status": "queued", "retriedCount": state.retry(now)})
 
+    def of_key(self, key: str) -> Service:
+        """Return the service of the customer with this key: account, credits, quota and batches are that one's own."""
+        if key not in self._of_keys:
+            other = self._of_keys[key] = Service(replace(self.account), owner=f"key {len(self._of_keys) + 1}")
+            other.batches, other.ends, other._outcomes = self.batches, self.ends, self._outcomes
+            other._mark = self._mark
+            if watch := vars(self.account).get("_watch"):
+                other.account.watch(watch)
+        return self._of_keys[key]
+
     # -- conditions ------------------------------------------------------------------------------------
 
     def _mine(self, batch_id: str | None) -> BatchState | None:
         state = self.batches.get(batch_id or "")
-        return state if state and state.owner == ME else None
+        return state if state and state.owner == self.owner else None
 
     def _cannot_queue(self, count: int, price: int, now: int) -> Reply | None:
         """Return why `count` more items at `price` credits each cannot be queued, or None."""
@@ -164,7 +178,7 @@ class Service:
         if account.payment_overdue:
             return error_replies.payment_overdue()
         if account.pending_cap is not None:
-            mine = [state for state in self.batches.values() if state.owner == ME]
+            mine = [state for state in self.batches.values() if state.owner == self.owner]
             for state in mine:
                 state.advance(now)
             if sum(state.count("pending") for state in mine) + count > account.pending_cap:
@@ -189,12 +203,24 @@ class Service:
 
     def script_outcomes(self, outcomes: Mapping[str, Sequence[Outcome]], batch_id: str | None = None) -> None:
         """Set how the attempts at URLs end, in one batch or in all that are not told otherwise."""
-        scripted = self._outcomes if batch_id is None else self._outcomes_of.setdefault(batch_id, {})
-        scripted.update({url: ScriptedOutcomes(several) for url, several in outcomes.items()})
+        self._outcomes.script(outcomes, batch_id)
 
-    def script_end(self, ending: BatchEnd) -> None:
-        """Set how the next batch to be submitted ends."""
-        self.ends.append(ending)
+    def begin_chapter(self, now: int) -> None:
+        """Forget what is scripted, and let the ledger begin anew; batches go on as they were told to.
+
+        What an unfinished batch still holds counts as reserved, as it does of one that was there from the beginning.
+        """
+        for state in self.batches.values():
+            state.advance(now)
+            self._outcomes.keep_for(state.id, [item.url for item in state.items])
+            if state.terminal:
+                state.ending = None
+        self._outcomes.forget_for_all()
+        self.ends.clear()
+        for service in (self, *self._of_keys.values()):
+            mine = [state for state in self.batches.values() if state.accounting is service.accounting]
+            service.ledger.reserved = sum(item.held for state in mine for item in state.items)
+            service.ledger.charged = service.ledger.refunded = 0
 
     def unused_outcomes(self) -> list[UnusedOutcomes]:
         """Return what was scripted of items and no attempt came to, the factory's outcomes aside."""
@@ -202,11 +228,7 @@ class Service:
         for state in self.batches.values():
             for item in state.items:
                 batches.setdefault(item.url, []).append(state.id)
-        return [
-            UnusedOutcomes(url, scripted.reached, len(scripted.several), batches.get(url, []))
-            for url, scripted in self._outcomes.items()
-            if scripted.reached < len(scripted.several)
-        ]
+        return self._outcomes.unused(batches)
 
     def unused_ends(self) -> list[tuple[BatchEnd, str | None]]:
         """Return the scripted ends that never came, each with the batch that had ended before, None without one."""
@@ -221,10 +243,9 @@ class Service:
         Without any, and if the account says so, an item fails whose host cannot resolve. No source shows the
         text; this one is Chromium's.
         """
-        scripted = self._outcomes_of.get(state.id, {}).get(item.url) or self._outcomes.get(item.url)
-        if scripted:
+        if scripted := self._outcomes.find(state.id, item.url):
             return scripted.of(item.attempt)
-        if self.account.invalid_hosts_fail and _cannot_resolve(item.url):
+        if self.account.invalid_hosts_fail and validation.cannot_resolve(item.url):
             return failed(NO_SUCH_HOST)
         return completed()
 
@@ -236,7 +257,7 @@ class Service:
         options: dict[str, Any],
         now: int,
         *,
-        owner: str = ME,
+        owner: str | None = None,
         ending: BatchEnd | None = None,
         looks_before_start: int = 0,
     ) -> BatchState:
@@ -244,7 +265,7 @@ class Service:
         number = len(self.batches) + 1
         state = BatchState(
             id=self._uuid(number, 0),
-            owner=owner,
+            owner=owner or self.owner,
             options=options,
             items=[Item(self._uuid(number, place), url) for place, url in enumerate(urls, 1)],
             created_at=now,
@@ -281,17 +302,3 @@ class Service:
                 state.advance(now)
                 unsettled += state.expected_charge()
         return replace(self.ledger, charged=self.ledger.charged + unsettled)
-
-
-def _cannot_resolve(url: str) -> bool:
-    """Whether a URL's host is below ``invalid``, the top-level domain that never exists (RFC 2606)."""
-    host = (urlsplit(url).hostname or "").rstrip(".")
-    return host == "invalid" or host.endswith(".invalid")
-
-
-def _number(text: str | None, default: int, most: int | None) -> int:
-    try:
-        number = max(int(text), 1) if text else default
-    except ValueError:
-        return default
-    return number if most is None else min(number, most)

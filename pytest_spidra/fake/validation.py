@@ -119,3 +119,18 @@ def _private(host: str) -> bool:
         elif address.is_site_local:
             return True
     return not address.is_global
+
+
+def cannot_resolve(url: str) -> bool:
+    """Whether a URL's host is below ``invalid``, the top-level domain that never exists (RFC 2606)."""
+    host = (urlsplit(url).hostname or "").rstrip(".")
+    return host == "invalid" or host.endswith(".invalid")
+
+
+def page_number(text: str | None, default: int, most: int | None) -> int:
+    """Return a number of a query, moved into its bounds; no source says what becomes of one that is out of them."""
+    try:
+        number = max(int(text), 1) if text else default
+    except ValueError:
+        return default
+    return number if most is None else min(number, most)

@@ -124,7 +124,7 @@ class Interceptor:
                 self._endless = self._endless or messages.endless(self._progress.limit, self._log, now)
                 self._clock.end_waits(self._endless)
                 self.fail(self._endless)
-            scripted = self._scripts.take(name, batch_id)
+            scripted = self._scripts.take(name, batch_id, now)
             step = scripted or HEALTHY
             label = scripted.label if scripted else None
             number = self._log.begin(request, name, batch_id, now, label)
@@ -138,6 +138,10 @@ class Interceptor:
                 )
             inside = cast(LocalUpstream, self._upstream)
             return PendingRequest(self._noting(number, step), self._inside(number, request, step, inside))
+
+    def forget_progress(self) -> None:
+        """Count requests without progress from now on."""
+        self._progress = self._progress.anew()
 
     def _now(self) -> float:
         """Return the seconds since the test began; fail the test where its clock cannot tell."""
@@ -209,7 +213,7 @@ class Interceptor:
         def note(result: Reply | str) -> None:
             if result == UNHEARD:
                 self.fail(messages.waits_for_ever(step, self._log, self._clock.longest_silence))
-            if self._log[number - 1].seen is not None:
+            if not self._log.is_open(number):
                 return  # the test failed on the way, and that is what the client saw
             if result == "cancelled" and step.after is None and self._silence is not None:
                 result = step.error or result  # it has hung up, and nothing else is known of its timeout
@@ -250,6 +254,10 @@ class Progress:
             return False
         self._without, self._since = 1, now
         return True
+
+    def anew(self) -> Progress:
+        """Return one that has seen nothing yet."""
+        return Progress(self.limit, self._awaits_time)
 
     def note(self, reply: Reply) -> None:
         """Look at what was answered."""

@@ -77,7 +77,8 @@ def endless(limit: int | None, log: ExchangeLog, elapsed: float) -> str:
             paragraph(
                 "To fix it, give the loop a deadline or a highest number of attempts, and end it on every "
                 "terminal status and on every error that is not transient. To allow it, raise the limit: "
-                "@pytest.mark.spidra(request_limit=…), or the ini option spidra_request_limit."
+                "@pytest.mark.spidra(request_limit=…), mock_spidra(request_limit=…), or the ini option "
+                "spidra_request_limit."
             ),
         ]
     )

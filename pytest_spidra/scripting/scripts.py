@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -50,23 +50,71 @@ class Script:
         return left
 
 
+@dataclass
+class Outage:
+    """A time in which every endpoint answers alike.
+
+    Args:
+        step: What happens to each request.
+
+        start: When it begins, in seconds on the test's clock.
+
+        seconds: How long it lasts.
+    """
+
+    step: Step
+    start: float
+    seconds: float
+    reached: bool = False
+
+    def covers(self, now: float) -> bool:
+        """Whether it is under way; at the moment of its end it is over."""
+        return self.start <= now < self.start + self.seconds
+
+    def __str__(self) -> str:
+        return f"outage({self.step}, start={self.start:g}, seconds={self.seconds:g})"
+
+
 class Scripts:
     """The scripts of all endpoints of one test."""
 
     def __init__(self) -> None:
         self._scripts: dict[tuple[str, str | None], Script] = defaultdict(Script)
+        self._outages: list[Outage] = []
         self._lock = threading.Lock()
 
     def of(self, endpoint: str, batch_id: str | None = None) -> Script:
         """Return an endpoint's script: of one batch, or the one that every batch follows."""
         return self._scripts[endpoint, batch_id]
 
-    def take(self, endpoint: str, batch_id: str | None) -> Step | None:
+    def add_outage(self, step: Step, start: float, seconds: float) -> None:
+        """Let every endpoint answer alike for a while."""
+        self._outages.append(Outage(step, start, seconds))
+
+    def clear(self) -> None:
+        """Forget them all."""
+        with self._lock:
+            self._scripts.clear()
+            self._outages.clear()
+
+    def take(self, endpoint: str, batch_id: str | None, now: float) -> Step | None:
         """Return what happens to the next request, None when nothing is scripted.
 
-        A script of the batch itself comes before the one for all batches.
+        An outage comes before every script, and takes no step of one; a script of the batch itself comes before the
+        one for all batches.
+
+        Args:
+            endpoint: The endpoint's name.
+
+            batch_id: The batch in the path.
+
+            now: Seconds since the test began.
         """
         with self._lock:
+            for outage in self._outages:
+                if outage.covers(now):
+                    outage.reached = True
+                    return replace(outage.step, label=f"outage({outage.step})")
             if batch_id is not None and (own := self._scripts.get((endpoint, batch_id))):
                 step = own.take(batch_id)
                 if step:
@@ -81,4 +129,4 @@ class Scripts:
             f"{endpoint}: {words}" + (f" for batch {batch_id}" if batch_id else "")
             for (endpoint, batch_id), script in self._scripts.items()
             for words in script.unused
-        ]
+        ] + [f"{outage}: no request came in that time" for outage in self._outages if not outage.reached]

@@ -7,20 +7,19 @@ soft assertion is known in the reports only; fixtures go on sending while they c
 
 from __future__ import annotations
 
-import warnings
+import functools
+import inspect
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_spidra.settings import END_OF_TEST, OldCassetteWarning, RuleWarning
-from pytest_spidra.traffic import timeline
-from pytest_spidra.verdicts.messages import paragraph, rules_report, rules_summary
+from pytest_spidra.sessions.conclusion import beside, failure, warn, warn_or_fail
+from pytest_spidra.settings import END_OF_TEST, OldCassetteWarning
 
 if TYPE_CHECKING:
     from pytest_spidra.sessions.session import Session
     from pytest_spidra.verdicts.rules.base import Accusation
-
-SWALLOWED = "Something swallowed this: the code under test went on, and the test fails all the same."
 
 
 class EndOfTest:
@@ -35,6 +34,7 @@ class EndOfTest:
     def __init__(self, item: pytest.Item, session: Session) -> None:
         self.session = session
         self._item = item
+        self._called_off = ExitStack()
         self._called = False  # whether the test function is under way
         self._passed = False  # whether pytest reports the test as passed, up to now
         self._failed_subtests = False
@@ -52,10 +52,50 @@ class EndOfTest:
         """
         self._called = True
         self.session.repatch()
+        self._judge_examples()
         if self.session.refusal:
             raise pytest.fail.Exception(self.session.refusal, pytrace=False)
         if old := self.session.old_recording:
-            self._warn(old, OldCassetteWarning)
+            message = warn(old, OldCassetteWarning, self._place)
+            if message is not None:
+                raise pytest.fail.Exception(message, pytrace=False)
+
+    @property
+    def _place(self) -> tuple[str, int]:
+        """File and line of the test."""
+        path, line, _ = self._item.location
+        return path, (line or 0) + 1
+
+    def _judge_examples(self) -> None:
+        """Let each example of hypothesis be a chapter: one that is judged by itself."""
+        hypothesis, chapters = (
+            getattr(getattr(self._item, "obj", None), "hypothesis", None),
+            self.session.chapters,
+        )
+        if hypothesis is None or chapters is None:
+            return
+        inner = hypothesis.inner_test
+        if inspect.iscoroutinefunction(inner):
+
+            @functools.wraps(inner)
+            async def asynchronous(*args: Any, **kwargs: Any) -> None:
+                __tracebackhide__ = True
+                chapters.forget()  # what failed before has been told
+                await inner(*args, **kwargs)
+                chapters.begin()
+
+            hypothesis.inner_test = asynchronous
+        else:
+
+            @functools.wraps(inner)
+            def synchronous(*args: Any, **kwargs: Any) -> None:
+                __tracebackhide__ = True
+                chapters.forget()
+                inner(*args, **kwargs)
+                chapters.begin()
+
+            hypothesis.inner_test = synchronous
+        self._called_off.callback(setattr, hypothesis, "inner_test", inner)
 
     def after_call(self, error: BaseException | None) -> None:
         """Judge the test, while it can still fail as a test.
@@ -67,21 +107,15 @@ class EndOfTest:
             pytest.fail.Exception: It fails, or fails with something else than `error`.
         """
         self._called = False
+        self._called_off.close()
         failures = self.session.failures
         self._reported = len(failures)
         self._accusations = self.session.accusations()
-        if error is not None:
-            hidden = isinstance(error, pytest.skip.Exception) or (
-                isinstance(error, BaseExceptionGroup) and error.subgroup(pytest.fail.Exception)
-            )
-            if hidden and failures:
-                raise pytest.fail.Exception("\n\n".join(failures), pytrace=False) from None
-            return
-        if failures:
-            raise pytest.fail.Exception("\n\n".join([*failures, paragraph(SWALLOWED)]), pytrace=False)
-        if missed := self.session.missed():
-            raise pytest.fail.Exception(missed, pytrace=False)
-        self._report_accusations(self._accusations)
+        message = failure(self.session, error)
+        if error is None and message is None:
+            message = warn_or_fail(self.session, self._accusations, self._place)
+        if message is not None:
+            raise pytest.fail.Exception(message, pytrace=False) from None
 
     def complete_report(self, call: pytest.CallInfo[None], report: pytest.TestReport) -> None:
         """Add to a report what the plugin knows; a test whose recording cannot be kept fails by it."""
@@ -99,11 +133,12 @@ class EndOfTest:
                 report.outcome, report.longrepr = "failed", wrong
             if report.failed:
                 self._show(report, self._accusations)
-        if call.when == "teardown" or (call.when == "call" and self._accusations):
+        if call.when == "teardown" or (call.when == "call" and (self.session.told or self._accusations)):
             # An attribute of a report travels with it from xdist's workers; it must be JSON.
-            told = [(one.rule, one.claim) for one in self._accusations]
+            found = [(one.rule, one.claim) for one in (*self.session.told, *self._accusations)]
+            told = list(dict.fromkeys(found))  # hypothesis shows the same example many times
             vars(report)["spidra_accusations"] = told
-            self._accusations = []
+            self._accusations = self.session.told = []
         if call.when == "teardown":
             del self._item.stash[END_OF_TEST]
 
@@ -148,35 +183,4 @@ class EndOfTest:
 
     def _show(self, report: pytest.TestReport, accusations: list[Accusation]) -> None:
         """Add sections to the report of a failure: what is not in it yet."""
-        text = report.longreprtext
-        log = self.session.wiring.log
-        sections = []
-        if untold := [failure for failure in self.session.failures if failure not in text]:
-            sections.append(("spidra", "\n\n".join(untold)))
-        if (unreached := self.session.unreached()) and unreached not in text:
-            sections.append(("spidra", unreached))
-        if log and timeline.HEADING not in text:
-            guilty = {number for accusation in accusations for number in accusation.numbers}
-            parts = [timeline.render(log, guilty), rules_summary(accusations)]
-            sections.append(("spidra timeline", "\n\n".join(part for part in parts if part)))
-        report.sections += sections
-
-    def _report_accusations(self, accusations: list[Accusation]) -> None:
-        """Warn of what the rules found, or fail the test for it."""
-        if not accusations:
-            return
-        message = rules_report(accusations, self.session.wiring.log)
-        if self.session.settings.rules == "error":
-            raise pytest.fail.Exception(message, pytrace=False)
-        self._warn(message, RuleWarning)
-
-    def _warn(self, message: str, category: type[Warning]) -> None:
-        """Warn, as if the test itself did; where warnings are errors, the test fails."""
-        path, line, _ = self._item.location
-        try:
-            warnings.warn_explicit(f"\n{message}", category, path, (line or 0) + 1)
-        except category:
-            pass  # an error of ours would be shown with a traceback into the plugin
-        else:
-            return
-        raise pytest.fail.Exception(message, pytrace=False)
+        report.sections += beside(self.session, accusations, report.longreprtext)

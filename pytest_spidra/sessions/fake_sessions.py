@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING
 
 from pytest_spidra.clock.real import Clock, RealClock
 from pytest_spidra.clock.virtual import VirtualClock
 from pytest_spidra.fixtures.mock import SpidraMock
+from pytest_spidra.sessions.conclusion import end_chapter
 from pytest_spidra.sessions.session import Session, unreached
 from pytest_spidra.sessions.wiring import wire_fake
 from pytest_spidra.traffic.log import ExchangeLog
@@ -31,7 +33,10 @@ class FakeSession(Session):
             # What is to be recorded as well has only what the real service has.
             as_recorded=settings.fixture == "spidra_api",
             seed=settings.test,
+            way=settings.way,
         )
+        self.chapters = wiring.chapters
+        self.chapters.judge = functools.partial(end_chapter, self)
         super().__init__(settings, wiring, wiring.factory)
         self.mock = wiring.api
         self._service = wiring.service
@@ -43,14 +48,16 @@ class FakeSession(Session):
 class ServerSession(Session):
     """A test with the fake service on a loopback port. Its clients may be anywhere, so time is real."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, host: str = "127.0.0.1", port: int = 0) -> None:
         try:
             from pytest_spidra.sessions.server import Server
         except ModuleNotFoundError as error:
             msg = f"{error}: pip install 'pytest-spidra[server]'"
             raise RuntimeError(msg) from None
-        self._server = Server()
+        self._server = Server(host=host, port=port, way=settings.way)
         wiring = self._server.wiring
+        self.chapters = wiring.chapters
+        self.chapters.judge = functools.partial(end_chapter, self)
         super().__init__(settings, wiring, wiring.factory)
         self.server = wiring.api
         self._service = wiring.service

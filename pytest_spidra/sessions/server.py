@@ -7,6 +7,7 @@ from pytest_spidra.fixtures.mock import SpidraServer
 from pytest_spidra.server.listener import Listener
 from pytest_spidra.sessions.wiring import API_KEY, wire_fake
 from pytest_spidra.traffic.log import ExchangeLog
+from pytest_spidra.verdicts.messages import MARK
 
 PREFIX = "/api"
 EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared with, not bound to
@@ -25,13 +26,17 @@ class Server:
 
         api_key: The key that users are given. Any key is good until ``api.account.keys`` names those that are.
 
+        way: How a setting is given, in words.
+
     Raises:
         OSError: The port is taken, or the address is not this machine's.
 
         OverflowError: No port has that number.
     """
 
-    def __init__(self, *, host: str = "127.0.0.1", port: int = 0, api_key: str = API_KEY) -> None:
+    def __init__(
+        self, *, host: str = "127.0.0.1", port: int = 0, api_key: str = API_KEY, way: str = MARK
+    ) -> None:
         self._listener = Listener(host, port)
         self._clock = RealClock()
         name = EVERYWHERE.get(host, host)
@@ -45,6 +50,7 @@ class Server:
             answers_unknown=True,
             api_key=api_key,
             silence=SILENCE,
+            way=way,
         )
 
     @property

@@ -6,11 +6,13 @@ from collections import Counter
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-from pytest_spidra.clients import httpx as httpx_client
-from pytest_spidra.clients import network_guard
+from pytest_spidra.clients.httpx import Attachment, unpatch
 from pytest_spidra.clients.httpx_tls import shared_tls
+from pytest_spidra.clients.network_guard import block_hosts, guarded_hosts
 from pytest_spidra.clock.virtual import VirtualClock
+from pytest_spidra.settings import OPEN
 from pytest_spidra.traffic import describe, timeline
+from pytest_spidra.traffic.senders import work_of_tasks
 from pytest_spidra.traffic.suggestions import did_you_mean
 from pytest_spidra.verdicts.messages import paragraph
 from pytest_spidra.verdicts.rules.judge import judge
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from pytest_spidra.fake.service import Service
+    from pytest_spidra.fixtures.chapters import Chapters
     from pytest_spidra.sessions.wiring import Wiring
     from pytest_spidra.settings import Settings
     from pytest_spidra.traffic.batches import Batch
@@ -46,12 +49,16 @@ class Session:
     records = False
     """Whether it makes a cassette."""
 
+    chapters: Chapters | None = None
+    """What begins a new chapter, where the fake answers."""
+
     def __init__(self, settings: Settings, wiring: Wiring, factory: Callable[..., Batch]) -> None:
         self.settings = settings
         self.wiring = wiring
         self.factory = factory
-        self._attachment: httpx_client.Attachment | None = None
+        self._attachment: Attachment | None = None
         self._opened = ExitStack()
+        self.told: list[Accusation] = []  # of chapters that have ended
 
     def open(self) -> None:
         """Stand between every client and the API until `close`.
@@ -67,8 +74,8 @@ class Session:
             stack.callback(clock.stop)
             self.wiring.log.began_at = clock.now
             stack.enter_context(
-                network_guard.block_hosts(
-                    network_guard.guarded_hosts(self.settings.base_url),
+                block_hosts(
+                    guarded_hosts(self.settings.base_url),
                     interceptor.fail,
                     base_url=self.settings.base_url,
                     fixture=self.settings.fixture,
@@ -76,15 +83,18 @@ class Session:
                 )
             )
             stack.enter_context(shared_tls())
-            self._attachment = httpx_client.Attachment(interceptor)
+            stack.enter_context(work_of_tasks())
+            self._attachment = Attachment(interceptor)
             stack.callback(self._attachment.close)
+            OPEN.append(self)
+            stack.callback(OPEN.remove, self)
             self._opened = stack.pop_all()
 
     def close(self) -> None:
         """Leave nothing behind, whoever has put us back into httpx meanwhile."""
         self._opened.close()
         if self._attachment:
-            httpx_client.unpatch()
+            unpatch()
 
     def _allows(self) -> bool:
         """Whether somebody may go to the real API just now."""
@@ -125,8 +135,8 @@ class Session:
             paragraph("What this test is about did not happen, so the test shows nothing about it."),
             timeline.render(log) if log else "The client sent no request at all.",
             paragraph(
-                "To fix it, let the client get there, or take the step out. To allow it, mark the test "
-                "@pytest.mark.spidra(allow_unused_steps=True)."
+                "To fix it, let the client get there, or take the step out. To allow it, "
+                f"{self.settings.way.format('allow_unused_steps=True')}."
             ),
         ]
         return "\n\n".join(parts)

@@ -18,6 +18,7 @@ from pytest_spidra.settings import (
     END_OF_TEST,
     FIXTURES,
     KEY_VARIABLE,
+    OPEN,
     PROTECTION,
     SHOWN_SECRETS,
     marker_settings,
@@ -88,6 +89,12 @@ def _started(request: pytest.FixtureRequest, fixture: str, make: Callable[[Setti
         pytest.fail(
             f"{fixture} cannot start: this test has another of {', '.join(FIXTURES)} already, and only one of them "
             "can answer. Ask for one.",
+            pytrace=False,
+        )
+    if OPEN and OPEN[-1].settings.block:
+        pytest.fail(
+            f"{fixture} cannot start: mock_spidra() answers here already, and only one of them can. Use the one that is "
+            "there; its batch_factory makes batches, and its reset() begins a new chapter.",
             pytrace=False,
         )
     wrong = ""

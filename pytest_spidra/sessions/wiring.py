@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 from pytest_spidra.fake.service import Service
 from pytest_spidra.fixtures.api import SpidraApi
+from pytest_spidra.fixtures.chapters import Chapters
 from pytest_spidra.fixtures.factory import BatchFactory
 from pytest_spidra.fixtures.handles import Handles
 from pytest_spidra.fixtures.mock import SpidraMock
 from pytest_spidra.interception.interceptor import Interceptor
 from pytest_spidra.interception.upstreams import FakeUpstream
 from pytest_spidra.scripting.scripts import Scripts
+from pytest_spidra.verdicts.messages import MARK
 
 if TYPE_CHECKING:
     from pytest_spidra.clock.real import Clock
@@ -54,6 +56,7 @@ class FakeWiring(Wiring, Generic[Mock]):
     api: Mock
     service: Service
     factory: BatchFactory
+    chapters: Chapters
 
 
 def wire(
@@ -106,6 +109,7 @@ def wire_fake(
     api_key: str = API_KEY,
     seed: str = "",
     silence: float | None = None,
+    way: str = MARK,
 ) -> FakeWiring[Mock]:
     """Put an interceptor before a fake service of its own, and what a test holds before that.
 
@@ -131,6 +135,7 @@ def wire_fake(
         seed: Makes the ids of batches differ from another test's.
 
         silence: For clients elsewhere: seconds after which one that is to time out, and waits on, is hung up on.
+        way: How a setting is given, in words.
     """
     scripts = Scripts()
     service = Service(seed=seed)
@@ -148,6 +153,14 @@ def wire_fake(
         awaits_time=upstream.awaits_time,
     )
     handles = Handles(service, clock, interceptor.lock)
+    factory = BatchFactory(handles, unresolvable=as_recorded)
+    chapters = Chapters(
+        interceptor.lock,
+        log.clear,
+        scripts.clear,
+        interceptor.forget_progress,
+        lambda: service.begin_chapter(clock.now),
+    )
     api = kind(
         base_url=base_url,
         api_key=api_key,
@@ -156,9 +169,11 @@ def wire_fake(
         scripts=scripts,
         handles=handles,
         router=upstream.router,
+        factory=factory,
+        chapters=chapters,
+        way=way,
         mode=mode,
     )
-    factory = BatchFactory(handles, unresolvable=as_recorded)
     return FakeWiring(
         api=api,
         interceptor=interceptor,
@@ -167,4 +182,5 @@ def wire_fake(
         scripts=scripts,
         service=service,
         factory=factory,
+        chapters=chapters,
     )

@@ -55,8 +55,9 @@ class Exchange:
         asked_wait: Seconds that the reply asked the client to wait: its ``Retry-After``, a number or a date,
             else ``retry_after`` of its body; 0 when it may come back at once, None when it asked for nothing.
 
-        sender: Who sent it, numbered from 1 on in the order in which they first send: the thread, and the asyncio
-            task unless that is the one that ``asyncio.run`` or the test runner runs. On a port, the connection.
+        sender: Who sent it, numbered from 1 on in the order in which they first send: the thread, in a pool the
+            piece of work, and the asyncio task unless that is the one that ``asyncio.run`` or the test runner runs.
+            What a task hands to a pool and awaits is its own. On a port, the connection.
 
         known: How many exchanges had been sent when the client saw what it saw. A later exchange was sent in
             the knowledge of this one when its number is greater.

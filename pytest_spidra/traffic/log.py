@@ -39,6 +39,7 @@ class ExchangeLog(Sequence[Exchange]):
         self.virtual = virtual
         self.changes: list[int] = []
         self._exchanges: list[Exchange] = []
+        self._before = 0  # how many exchanges were forgotten
         self._redaction = Redaction(secrets)
         self._senders = Senders()
         self._last_seen: dict[str | None, float] = {}
@@ -119,17 +120,17 @@ class ExchangeLog(Sequence[Exchange]):
     def begin(
         self, request: Request, endpoint: str, batch_id: str | None, sent_at: float, scripted: str | None
     ) -> int:
-        """Note that a request was sent; return its number."""
+        """Note that a request was sent; return the ticket by which what comes of it is noted."""
         batch_id = None if batch_id is None else without_keys(batch_id, request.keys)
         with self._lock:
-            sender = self._senders.current()
             number = len(self._exchanges) + 1
+            senders = self._senders.sends(number)
             last = self._last_seen.get(batch_id)
             self._exchanges.append(
                 Exchange(
                     number=number,
                     sent_at=sent_at,
-                    sender=sender,
+                    sender=senders.pop(number),
                     endpoint=endpoint,
                     method=request.method,
                     path=without_keys_in_url(request.target, request.keys),
@@ -140,21 +141,23 @@ class ExchangeLog(Sequence[Exchange]):
                     waited=None if last is None else round(sent_at - last, 6),
                 )
             )
-        return number
+            for earlier, sender in senders.items():
+                self._exchanges[earlier - 1] = replace(self._exchanges[earlier - 1], sender=sender)
+            return self._before + number
 
-    def answered(self, number: int, reply: Reply) -> None:
+    def answered(self, ticket: int, reply: Reply) -> None:
         """Note what upstream replied."""
         reply = self._redaction.reply(reply)
         new = reply.json.get("batchId") if isinstance(reply.json, dict) else None
-        exchange = self._exchanges[number - 1]
-        self._put(
-            number,
-            answered=reply.status,
-            answered_json=reply.json,
-            batch_id=new if isinstance(new, str) else exchange.batch_id,
-        )
+        changes = {"batch_id": new} if isinstance(new, str) else {}
+        self._put(ticket, answered=reply.status, answered_json=reply.json, **changes)
 
-    def seen(self, number: int, seen: Reply | str, at: float) -> None:
+    def is_open(self, ticket: int) -> bool:
+        """Whether the client has seen nothing yet of what came of a request."""
+        place = ticket - self._before - 1
+        return place < 0 or self._exchanges[place].seen is None
+
+    def seen(self, ticket: int, seen: Reply | str, at: float) -> None:
         """Note what the client saw: a reply, the name of an error, or ``"cancelled"``."""
         if isinstance(seen, str):
             changes: dict[str, Any] = {"seen": seen}
@@ -166,8 +169,9 @@ class ExchangeLog(Sequence[Exchange]):
                 "seen_headers": dict(seen.headers),
                 "asked_wait": _asked_wait(seen, timedelta(microseconds=self.began_at).total_seconds() + at),
             }
-        self._put(number, seen_at=at, known=len(self._exchanges), **changes)
-        exchange = self._exchanges[number - 1]
+        exchange = self._put(ticket, seen_at=at, known=len(self._exchanges), **changes)
+        if exchange is None:
+            return
         self._last_seen[exchange.batch_id] = at
         if exchange.is_submit:
             self._last_seen[None] = at
@@ -176,9 +180,22 @@ class ExchangeLog(Sequence[Exchange]):
         """Note that the test changed the service's mind: what was refused before may be accepted now."""
         self.changes.append(len(self._exchanges))
 
-    def _put(self, number: int, **changes: Any) -> None:
+    def clear(self) -> None:
+        """Begin anew; what is under way belongs to what was before."""
         with self._lock:
-            self._exchanges[number - 1] = replace(self._exchanges[number - 1], **changes)
+            self._before += len(self._exchanges)
+            self._exchanges, self.changes = [], []
+            self._senders = Senders()
+            self._last_seen.clear()
+
+    def _put(self, ticket: int, **changes: Any) -> Exchange | None:
+        """Change an exchange, unless it is forgotten."""
+        with self._lock:
+            place = ticket - self._before - 1
+            if place < 0:
+                return None
+            self._exchanges[place] = replace(self._exchanges[place], **changes)
+            return self._exchanges[place]
 
 
 def _follows(last: Exchange, exchange: Exchange) -> bool:

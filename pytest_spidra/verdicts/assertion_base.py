@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from pytest_spidra.traffic.batches import Batch, id_of
 from pytest_spidra.traffic.endpoints import check_name
-from pytest_spidra.verdicts.messages import assertion_message
+from pytest_spidra.verdicts.messages import MARK, assertion_message
 from pytest_spidra.verdicts.rules.evidence import accepted
 
 if TYPE_CHECKING:
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 class AssertionBase:
     """Reads the exchange log, and nothing else."""
+
+    _way = MARK
 
     if TYPE_CHECKING:  # the class that has the assertions has the log
 

@@ -218,7 +218,7 @@ class CallAssertions(WaitAssertions):
         """
         __tracebackhide__ = True
         if found := judge(self.exchanges):
-            raise AssertionError(rules_report(found, self.exchanges))
+            raise AssertionError(rules_report(found, self.exchanges, self._way))
 
 
 def _outcomes(call: Call) -> str:

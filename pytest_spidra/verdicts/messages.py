@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from pytest_spidra.verdicts.rules.base import Accusation
 
 
+MARK = "mark the test @pytest.mark.spidra({})"
+"""How a setting is given to a test with a fixture, with braces in the place of ``name=value``."""
+
+
 def paragraph(text: str, indent: str = "") -> str:
     """Return text wrapped to the width of the timeline."""
     return textwrap.fill(
@@ -47,8 +51,16 @@ def assertion_message(
     return "\n\n".join(parts)
 
 
-def rules_report(accusations: Sequence[Accusation], exchanges: Collection[Exchange]) -> str:
-    """Return what the rules found, as one message: claims with their reason and remedy, the evidence, the way out."""
+def rules_report(accusations: Sequence[Accusation], exchanges: Collection[Exchange], way: str = MARK) -> str:
+    """Return what the rules found, as one message: claims with their reason and remedy, the evidence, the way out.
+
+    Args:
+        accusations: What they found.
+
+        exchanges: The evidence.
+
+        way: How a setting is given, as `MARK`.
+    """
     parts: list[str] = []
     grouped: dict[tuple[str, str, str, tuple[str, ...]], list[str]] = {}
     senders = set(merged(exchanges).values())
@@ -68,13 +80,13 @@ def rules_report(accusations: Sequence[Accusation], exchanges: Collection[Exchan
     if len(senders) > 1:
         parts.append(
             paragraph(
-                f"{len(senders)} senders were seen, threads or tasks. Rules about pace and order judge each by "
+                f"{len(senders)} senders were seen: threads, tasks, or pieces of a pool's work. Rules about pace and order judge each by "
                 "itself, rules about money all of them together."
             )
         )
     guilty = {number for accusation in accusations for number in accusation.numbers}
     names = ", ".join(f'"{name}"' for name in dict.fromkeys(one.rule for one in accusations))
-    allow = f"To allow it, mark the test @pytest.mark.spidra(allow=[{names}])."
+    allow = f"To allow it, {way.format(f'allow=[{names}]')}."
     return "\n\n".join([*parts, timeline.render(exchanges, guilty), paragraph(allow)])
 
 

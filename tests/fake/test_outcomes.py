@@ -3,7 +3,9 @@
 import pytest
 
 from pytest_spidra import completed, failed, stuck
+from pytest_spidra.fake.account import Account
 from pytest_spidra.fake.outcomes import batch_end
+from pytest_spidra.fake.service import Service
 
 MAKERS = {"completed": completed, "failed": failed, "stuck": stuck}
 
@@ -76,3 +78,20 @@ def test_no_polls_or_no_seconds_are_at_once(outcome):
 @pytest.mark.parametrize("outcome", [completed(), failed(after_seconds=1), stuck(after_polls=0)])
 def test_everything_else_takes_its_time(outcome):
     assert not outcome.ends_at_once
+
+
+@pytest.mark.parametrize(
+    ("host", "on", "fails"),
+    [
+        ("invalid", True, True),
+        ("page.invalid", True, True),
+        ("invalid.example", True, False),
+        ("invalid", False, False),
+        ("page.invalid", None, False),
+    ],
+)
+def test_a_page_whose_host_cannot_resolve_fails_where_the_account_says_so(host, on, fails):
+    account = Account() if on is None else Account(invalid_hosts_fail=on)
+    service = Service(account)
+    state = service.create([f"https://{host}/"], {}, 0)
+    assert (service.outcome_of(state, state.items[0]).ending == "failed") is fails

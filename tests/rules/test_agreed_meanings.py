@@ -88,6 +88,17 @@ def test_a_batch_of_long_ago_is_no_unfinished_work(spidra_mock, http, accused, l
     assert accused() == names
 
 
+@pytest.mark.parametrize(("missing", "names"), [(1, []), (2, ["permanent-error-resent"])])
+def test_one_more_look_that_finds_the_batch_was_right(spidra_mock, http, accused, missing, names):
+    """The row of an accepted batch came late, be it later than usual: the error did go away."""
+    spidra_mock.batch.get.script(*[http_error(404)] * missing)
+    path = path_of(submit(http, URLS))
+    for _ in range(missing + 1):
+        time.sleep(60)
+        http.get(path)
+    assert accused() == names
+
+
 def test_an_audit_that_reads_a_finished_batch_hours_later_is_no_loop(spidra_mock, http, accused):
     path = path_of(submit(http, URLS))
     for _ in range(2):

@@ -138,6 +138,9 @@ class PermanentErrorResent(Rule):
                 known = self._invalid if invalid else self._refused
                 known.setdefault(subject, _Refused(exchange, self._looks)).last = exchange
         elif looked(exchange) and (exchange.is_look or exchange.is_list):
+            refused = self._refused.get(subject)
+            if refused and refused.last.seen == 404 and refused.repeated == 1:
+                self.withdraw(subject)  # the batch was there, and its row late: one more look was right
             self._looks += 1
             if self.knowledge.shows_news(exchange):
                 self._refused.clear()

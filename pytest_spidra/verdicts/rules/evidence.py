@@ -102,7 +102,11 @@ def permanent(exchange: Exchange) -> bool:
 
 def keys_of(exchange: Exchange) -> frozenset[str]:
     """Return which keys a request carries, each under the name that the log gives it."""
-    return frozenset(value for value in exchange.headers.values() if value.startswith("[key "))
+    kept = vars(exchange)  # every rule asks, of thousands of exchanges
+    if "_keys" not in kept:
+        kept["_keys"] = frozenset(value for value in exchange.headers.values() if value.startswith("[key "))
+    keys: frozenset[str] = kept["_keys"]
+    return keys
 
 
 Work = tuple[frozenset[str], str, str]
@@ -111,8 +115,12 @@ Work = tuple[frozenset[str], str, str]
 
 def work_of(exchange: Exchange) -> list[Work]:
     """Return each piece of work that a submit asks for, once."""
-    keys, options = keys_of(exchange), options_of(exchange)
-    return [(keys, options, url) for url in dict.fromkeys(describe.urls_of(exchange))]
+    kept = vars(exchange)
+    if "_work" not in kept:
+        keys, options = keys_of(exchange), options_of(exchange)
+        kept["_work"] = [(keys, options, url) for url in dict.fromkeys(describe.urls_of(exchange))]
+    work: list[Work] = kept["_work"]
+    return work
 
 
 def count_urls(count: int) -> str:

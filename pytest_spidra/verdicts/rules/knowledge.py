@@ -115,5 +115,8 @@ class Knowledge:
 
 
 def _gist_of_list(exchange: Exchange) -> str:
-    jobs = dicts_in(field_of(exchange, "jobs"))
-    return repr([(job.get("uuid"), job.get("status"), job.get("failedCount")) for job in jobs])
+    kept = vars(exchange)  # asked twice of each
+    if "_gist" not in kept:
+        jobs = dicts_in(field_of(exchange, "jobs"))
+        kept["_gist"] = repr([(job.get("uuid"), job.get("status"), job.get("failedCount")) for job in jobs])
+    return str(kept["_gist"])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import pytest
@@ -53,25 +52,9 @@ class Cell:
     ended: str
 
 
-@contextmanager
-def spidra_mock():
-    """Give a fake of its own, judged only when asked: the one place that knows how to get one."""
-    if hasattr(pytest_spidra, "mock_spidra"):
-        with pytest_spidra.mock_spidra(
-            rules="off", clock="virtual", allow_unused_steps=True, request_limit=REQUEST_LIMIT
-        ) as mock:
-            yield mock
-        return
-    from pytest_spidra.sessions.fake_sessions import FakeSession  # noqa: PLC0415 - until there is mock_spidra
-    from pytest_spidra.settings import Settings  # noqa: PLC0415 - likewise
-
-    settings = Settings("https://api.spidra.io/api", REQUEST_LIMIT, allow_unused_steps=True, rules="off")
-    session = FakeSession(settings)
-    session.open()
-    try:
-        yield session.mock
-    finally:
-        session.close()
+def spidra_mock(request_limit=REQUEST_LIMIT):
+    """Return a fake of its own, judged only when asked."""
+    return pytest_spidra.mock_spidra(rules="off", allow_unused_steps=True, request_limit=request_limit)
 
 
 def run_cell(client, script, urls, *, judge=True) -> Cell:
@@ -87,7 +70,7 @@ def run_cell(client, script, urls, *, judge=True) -> Cell:
             told = _told(mock) if judge else ""
             found = frozenset(HEADED.findall(told))
             return Cell(found, told, "  ".join(_words(mock.exchanges)), ended)
-    except pytest.fail.Exception as failure:
+    except (AssertionError, pytest.fail.Exception) as failure:
         if "endless" in str(failure) or "without any progress" in str(failure):
             return Cell(found, told, "  ".join(_words(mock.exchanges)), "endless")
         raise
