@@ -9,7 +9,7 @@ import pytest
 
 from pytest_spidra.clients.network_guard import block_hosts, guarded_hosts, key_in_environment
 from pytest_spidra.sessions.wiring import API_KEY
-from pytest_spidra.settings import FIXTURES, PROTECTION, settings_of
+from pytest_spidra.settings import FIXTURES, PROTECTION, base_url_of
 
 if TYPE_CHECKING:
     from pytest_spidra.sessions.session import Session
@@ -36,10 +36,7 @@ class Protection:
         fixture = next((name for name in FIXTURES if name in request.fixturenames), FIXTURES[0])
         # A session that opens in a moment guards the test itself; one that serves other processes does not.
         if request.fixturename not in FIXTURES and fixture != "spidra_server":
-            try:
-                base_url = settings_of(request.node, fixture).base_url
-            except pytest.UsageError:
-                return  # the fixture itself is about to say so, and nothing is sent
+            base_url = base_url_of(request.config)
             self._guard.enter_context(
                 block_hosts(
                     guarded_hosts(base_url), self._fail, base_url=base_url, fixture=fixture, early=True

@@ -220,6 +220,15 @@ def _checked(
     )
 
 
+def base_url_of(config: pytest.Config) -> str:
+    """Return the URL below which the API is found, without a slash at its end.
+
+    Raises:
+        pytest.UsageError: It is none.
+    """
+    return checked_base_url("the ini option spidra_base_url", _ini(config, "spidra_base_url")).rstrip("/")
+
+
 def _ini(config: pytest.Config, name: str) -> Any:
     """Return an ini option's value, an `_Unreadable` where it has a type that pytest refuses."""
     try:

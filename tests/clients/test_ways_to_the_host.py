@@ -95,7 +95,8 @@ def run_ways(folder, guard):
     (folder / "test_inner.py").write_text(TESTS.replace("GUARD", guard))
     (folder / "pytest.ini").write_text("[pytest]\nasyncio_default_fixture_loop_scope = function\n")
     environment = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
-    environment |= {"SPIDRA_API_KEY": KEY, "PYTHONPATH": str(Path(__file__).parent)}
+    paths = filter(None, [str(Path(__file__).parent), environment.get("PYTHONPATH")])
+    environment |= {"SPIDRA_API_KEY": KEY, "PYTHONPATH": os.pathsep.join(paths)}
     # pytest-recording puts back what it takes for the socket's own, with which names lead elsewhere.
     without = ("hypothesispytest", "cacheprovider", "pytest_httpx", "recording")
     options = ["-q", *(f"-pno:{name}" for name in without), "test_inner.py"]

@@ -234,7 +234,17 @@ def test_every_name_is_put_back_however_a_test_ends(run_tests, fixtures, body, o
 def test_every_name_is_put_back_after_a_keyboard_interrupt(pytester):
     """A run in a process of its own, as an interrupt ends it; another plugin looks afterwards."""
     pytester.makeconftest(
-        f"{RESTORED}\ndef pytest_unconfigure():\n    print('restored', names() == BEFORE)\n"
+        f"""
+{RESTORED}
+
+@pytest.hookimpl(trylast=True)
+def pytest_configure():  # the addresses that names lead to are remembered for the whole run
+    global BEFORE
+    BEFORE = names()
+
+def pytest_unconfigure():
+    print("restored", names() == BEFORE)
+"""
     )
     pytester.makepyfile(
         "import time\ndef test_it(spidra_mock):\n    time.sleep(60)\n    raise KeyboardInterrupt\n"
