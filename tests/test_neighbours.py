@@ -261,7 +261,15 @@ def test_neither_vcr_nor_respx_is_imported_for_a_mocked_test(pytester):
         """
     )
     result = pytester.runpytest_subprocess(
-        "-p", "no:respx", "-p", "no:pytest_httpx", "-p", "no:cacheprovider", timeout=100
+        "-p",
+        "no:respx",
+        "-p",
+        "no:pytest_httpx",
+        "-p",
+        "no:pytest_httpx2",
+        "-p",
+        "no:cacheprovider",
+        timeout=100,
     )
     result.assert_outcomes(passed=1)
 

@@ -40,6 +40,12 @@ PHRASES = {status.value: status.phrase for status in HTTPStatus}
 RESET = frozenset(
     {"ConnectError", "ConnectTimeout", "PoolTimeout", "ReadError", "WriteError", "WriteTimeout"}
 )
+RESET_SEEN, CLOSED_SEEN = "ReadError", "RemoteProtocolError"
+
+
+def seen_by_socket(lost: ConnectionLost) -> str:
+    """Return what a client sees of a broken connection here: it has connected and sent its request in any case."""
+    return RESET_SEEN if lost.error in RESET else CLOSED_SEEN
 
 
 # What a reply says of how it was sent; it is sent anew here.
@@ -197,9 +203,11 @@ class Connection:
         if not stays:
             pending.cancel()
             return None
-        result = pending.finish()
+        result = pending.finish(seen_by_socket)
         if isinstance(result, ConnectionLost):
-            if result.error in RESET:
+            if result.partial is not None:
+                self._send_part(result.partial)
+            elif seen_by_socket(result) == RESET_SEEN:
                 self._reset_at_the_end()
             return None
         return result
@@ -238,6 +246,18 @@ class Connection:
         if not never and not self._bodiless:
             parts.append(self._http.send(h11.Data(data=reply.content)))
         parts.append(self._http.send(h11.EndOfMessage()))
+        self._send(b"".join(part for part in parts if part))
+
+    def _send_part(self, reply: Reply) -> None:
+        """Send a reply that promises more body than it has; what follows is the end of the connection."""
+        head = h11.Response(
+            status_code=reply.status,
+            headers=_encoded(list(reply.headers.items())),
+            reason=PHRASES.get(reply.status, "").encode(),
+        )
+        parts = [self._http.send(head)]
+        if not self._bodiless:
+            parts.append(self._http.send(h11.Data(data=reply.content)))
         self._send(b"".join(part for part in parts if part))
 
     def _refuse(self, refused: RefusedError) -> None:

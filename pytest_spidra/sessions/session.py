@@ -6,9 +6,8 @@ from collections import Counter
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-from pytest_spidra.clients import httpx as httpx_client
 from pytest_spidra.clients import network_guard
-from pytest_spidra.clients.httpx_tls import shared_tls
+from pytest_spidra.clients.libraries import Libraries
 from pytest_spidra.clock.virtual import VirtualClock
 from pytest_spidra.traffic import describe, timeline
 from pytest_spidra.traffic.suggestions import did_you_mean
@@ -47,7 +46,7 @@ class Session:
         self.settings = settings
         self.wiring = wiring
         self.factory = factory
-        self._attachment: httpx_client.Attachment | None = None
+        self._libraries: Libraries | None = None
         self._opened = ExitStack()
 
     def open(self) -> None:
@@ -72,16 +71,15 @@ class Session:
                     allow=self._allows,
                 )
             )
-            stack.enter_context(shared_tls())
-            self._attachment = httpx_client.Attachment(interceptor)
-            stack.callback(self._attachment.close)
+            self._libraries = Libraries(interceptor)
+            stack.callback(self._libraries.close)
             self._opened = stack.pop_all()
 
     def close(self) -> None:
-        """Leave nothing behind, whoever has put us back into httpx meanwhile."""
+        """Leave nothing behind, whoever has put us back into a library meanwhile."""
         self._opened.close()
-        if self._attachment:
-            httpx_client.unpatch()
+        if self._libraries:
+            self._libraries.close()
 
     def _allows(self) -> bool:
         """Whether somebody may go to the real API just now."""
@@ -89,8 +87,8 @@ class Session:
 
     def repatch(self) -> None:
         """Stand before other patches that came after ours."""
-        if self._attachment:
-            self._attachment.repatch()
+        if self._libraries:
+            self._libraries.repatch()
 
     def accusations(self) -> list[Accusation]:
         """Return what the rules find, up to now."""

@@ -28,7 +28,14 @@ class Request:
 
         content: The body as it was sent.
 
-        read_timeout: Seconds the client will wait for a reply, or None for no limit.
+        connect_timeout: Seconds the client waits for a connection, None without a limit.
+
+        read_timeout: Seconds it waits for a reply, or the next part of it, None without a limit.
+
+        write_timeout: Seconds it waits until a part of the request is sent, None without a limit. 0 where its
+            library knows no such timeout: a scripted one comes at once.
+
+        pool_timeout: Seconds it waits for a free connection of its pool; likewise.
     """
 
     method: str
@@ -36,7 +43,10 @@ class Request:
     query: str = ""
     headers: Mapping[str, str] = field(default_factory=dict)
     content: bytes = b""
+    connect_timeout: float | None = None
     read_timeout: float | None = None
+    write_timeout: float | None = 0.0
+    pool_timeout: float | None = 0.0
 
     @property
     def target(self) -> str:
