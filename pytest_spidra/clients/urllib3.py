@@ -165,7 +165,7 @@ class Urllib3Adapter:
         """Return a response as urllib3 makes it of what a connection gives; one that is cut off fails as it is read."""
         headers = self._library.HTTPHeaderDict(headers)
         return self._library.HTTPResponse(
-            body=io.BytesIO(content),
+            body=_Body(content, int(headers.get("content-length") or 0)),
             headers=headers,
             status=status,
             version=HTTP_1_1,
@@ -222,6 +222,21 @@ def is_answered(library: Any) -> bool:
     pool = library.connectionpool.HTTPConnectionPool
     names = inspect.signature(pool._make_request).parameters  # noqa: SLF001 - the seam
     return "response_conn" in names and not hasattr(library, "AsyncPoolManager")
+
+
+class _Body(io.BytesIO):
+    """A body as http.client reads it: one that is shorter than was promised fails when all of it is asked for."""
+
+    def __init__(self, content: bytes, promised: int) -> None:
+        super().__init__(content)
+        self._missing = promised - len(content)
+
+    def read(self, size: int | None = -1) -> bytes:
+        """Return so many bytes, or all that are left."""
+        content = super().read(size)
+        if self._missing > 0 and (size is None or size < 0):
+            raise http.client.IncompleteRead(content, self._missing)
+        return content
 
 
 class _HttpClients:
