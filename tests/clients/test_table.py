@@ -1,4 +1,4 @@
-"""The table client × failure: what is scripted happens, and is logged, the same way whatever library asks."""
+"""The table of clients and failures: what is scripted happens, and is logged, the same way whatever library asks."""
 
 from __future__ import annotations
 
