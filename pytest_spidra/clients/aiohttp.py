@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import functools
 from http import HTTPStatus
 from itertools import chain
 from typing import TYPE_CHECKING, Any, cast
@@ -74,6 +75,7 @@ class AiohttpAdapter:
         setattr(owner, name, ours)
 
     def _connecting(self, below: Any) -> Any:
+        @functools.wraps(below)
         async def connect(connector: Any, req: Any, traces: Any, timeout: Any) -> Any:  # noqa: ASYNC109 - aiohttp's
             __tracebackhide__ = True
             url = req.url
@@ -88,6 +90,7 @@ class AiohttpAdapter:
         return connect
 
     def _creating(self, below: Any) -> Any:
+        @functools.wraps(below)
         async def _create_connection(connector: Any, req: Any, traces: Any, timeout: Any) -> Any:  # noqa: ASYNC109 - aiohttp's
             if isinstance(req, AnsweredRequest) and req.attachment is self.attachment:
                 return self._protocol(connector._loop, self, req, timeout)  # noqa: SLF001 - there is no other way to it

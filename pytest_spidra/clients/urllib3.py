@@ -7,6 +7,7 @@ backoff, its redirects and all of requests stand above it and really run.
 from __future__ import annotations
 
 import errno
+import functools
 import http.client
 import inspect
 import io
@@ -68,6 +69,7 @@ class Urllib3Adapter:
         self._patched.append((owner, name, below, ours))
 
     def _preparing(self, below: Any) -> Any:
+        @functools.wraps(below)
         def _prepare_proxy(pool: Any, conn: Any) -> None:
             if self._attachment.takes_any_of(pool.scheme, pool.host, pool.port):
                 conn.prepare_proxy = below
@@ -77,6 +79,7 @@ class Urllib3Adapter:
         return _prepare_proxy
 
     def _sending(self, below: Any) -> Any:
+        @functools.wraps(below)
         def _make_request(pool: Any, conn: Any, method: str, url: str, **options: Any) -> Any:
             __tracebackhide__ = True
 

@@ -261,7 +261,9 @@ def httpx2():
 
 way("httpx2", needs="httpx2")(lambda _: httpx2().get(OTHER, verify=False))
 way("httpx2, plain http", needs="httpx2")(lambda _: httpx2().get(PLAIN))
-way("httpx2, through a proxy", needs="httpx2")(lambda host: httpx2().get(OTHER, verify=False, proxy=host.proxy))
+way("httpx2, through a proxy", needs="httpx2")(
+    lambda host: httpx2().get(OTHER, verify=False, proxy=host.proxy)
+)
 way("httpx2, plain http through a proxy", needs="httpx2")(lambda host: httpx2().get(PLAIN, proxy=host.proxy))
 
 
@@ -348,7 +350,9 @@ way("requests, a connection from before", before=opened_requests)(
     lambda _, session: session.get(OTHER, verify=False, timeout=5)
 )
 way("requests in a thread")(lambda _: ThreadPoolExecutor(1).submit(ask_requests, OTHER).result())
-way("urllib3")(lambda _: urllib3.PoolManager(cert_reqs="NONE", retries=False).request("GET", OTHER, timeout=5))
+way("urllib3")(
+    lambda _: urllib3.PoolManager(cert_reqs="NONE", retries=False).request("GET", OTHER, timeout=5)
+)
 way("urllib3, through a proxy")(
     lambda host: urllib3.ProxyManager(host.proxy, cert_reqs="NONE", retries=False).request(
         "GET", OTHER, timeout=5
