@@ -80,7 +80,9 @@ class AiohttpAdapter:
             __tracebackhide__ = True
             url = req.url
             answered = isinstance(req, AnsweredRequest)  # by another attachment, when tests run within a test
-            if not answered and self.attachment.takes(url.scheme, url.raw_host or "", url.port, url.raw_path_qs):
+            if not answered and self.attachment.takes(
+                url.scheme, url.raw_host or "", url.port, url.raw_path_qs
+            ):
 
                 async def ask() -> Any:
                     return await below(connector, req, traces, timeout)
