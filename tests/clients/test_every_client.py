@@ -139,7 +139,7 @@ def test_a_connection_that_is_kept_alive_is_not_asked(run_tests, loopback):
 
 
 @pytest.mark.slow
-def test_a_library_that_is_imported_during_the_test_is_answered(pytester):
+def test_a_library_that_is_imported_during_the_test_is_answered(pytester, monkeypatch):
     """None is imported for it: each is attached to at the moment when the code under test imports it."""
     pytester.makepyfile(
         """
@@ -171,17 +171,8 @@ def test_a_library_that_is_imported_during_the_test_is_answered(pytester):
             assert "_pool" not in vars(httpx.HTTPTransport)
         """
     )
-    left_out = (
-        "respx",
-        "pytest_httpx",
-        "pytest_httpx2",
-        "requests_mock",
-        "langsmith_plugin",
-        "cacheprovider",
-    )
-    result = pytester.runpytest_subprocess(
-        *(f"-pno:{name}" for name in left_out), "-W", "default", timeout=100
-    )
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    result = pytester.runpytest_subprocess("-p", "pytest_spidra.plugin", timeout=100)
     result.assert_outcomes(passed=2)
 
 

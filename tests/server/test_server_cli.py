@@ -121,7 +121,7 @@ def test_a_script_file_says_what_fails(file):
     lines = [" ".join(line.split()[2:]) for line in out.splitlines()]
     assert err == ""
     assert lines[:5] == [
-        "submit 1 URL ReadTimeout (scripted reply_lost(); the service answered 202 queued)",
+        "submit 1 URL RemoteProtocolError (scripted reply_lost(); the service answered 202 queued)",
         "submit 1 URL 202 queued",
         "get 00000002 200 running 0/1",
         "get 00000002 200 completed, 1 failed",
