@@ -18,15 +18,6 @@ if TYPE_CHECKING:
 KEY = {"x-api-key": "spd_mine"}
 TIMEOUT = 10  # seconds, of every client
 
-URLS = ["https://a.example/", "https://b.example/"]
-ENDPOINTS = {
-    "batch.submit": ("POST", "/batch/scrape", {"urls": URLS}),
-    "batch.get": ("GET", "/batch/scrape/{id}", None),
-    "batch.list": ("GET", "/batch/scrape", None),
-    "batch.cancel": ("DELETE", "/batch/scrape/{id}", None),
-    "batch.retry": ("POST", "/batch/scrape/{id}/retry", None),
-}
-
 
 @dataclass(frozen=True)
 class Client:

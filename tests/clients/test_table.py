@@ -2,46 +2,16 @@
 
 from __future__ import annotations
 
-import pytest
-from table_of_clients import ENDPOINTS, every_client
+import asyncio
+import importlib
 
-from pytest_spidra import (
-    gateway_error,
-    http_error,
-    ok,
-    payment_overdue,
-    queue_unavailable,
-    rate_limited,
-    reply_lost,
-    request_lost,
-    service_busy,
-    too_many_pending,
-)
-from pytest_spidra.scripting.steps import TRANSPORT_ERRORS
+import httpx
+import pytest
+import spidra
+from table_of_clients import every_client
+from table_of_steps import ENDPOINTS, HEALTHY, LOSSES, REPLIES, scripted, state_for
 
 pytestmark = pytest.mark.spidra(rules="off")  # what is unsafe is done on purpose here
-
-HEALTHY = {"batch.submit": 202, "batch.get": 200, "batch.list": 200, "batch.cancel": 200, "batch.retry": 202}
-
-REPLIES = [
-    (ok(), None),
-    (ok(after=2.5), None),
-    (ok(body="truncated"), None),
-    (ok(body="empty"), None),
-    (http_error(500), 500),
-    (http_error(504, processed=True), 504),
-    (http_error(503, retry_after=2), 503),
-    (service_busy(retry_after=3), 503),
-    (queue_unavailable(), 503),
-    (too_many_pending(), 429),
-    (rate_limited(retry_after=4), 429),
-    (payment_overdue(), 402),
-    (gateway_error(502), 502),
-]
-LOSSES = [
-    ok(body="cut"),
-    *(lost(name) for name in TRANSPORT_ERRORS for lost in (request_lost, reply_lost)),
-]
 
 
 @pytest.fixture
@@ -49,16 +19,11 @@ def ask(spidra_mock, spidra_batch_factory):
     """Send a request of one endpoint by a client, about a finished batch of which an item has failed."""
 
     def ask(client, endpoint):
-        state = {"status": "running"} if endpoint == "batch.cancel" else {"failed": 1}
-        batch = spidra_batch_factory(urls=2, **state)
+        batch = spidra_batch_factory(urls=2, **state_for(endpoint))
         method, path, json = ENDPOINTS[endpoint]
         return client.ask(method, spidra_mock.base_url + path.format(id=batch.id), json)
 
     return ask
-
-
-def scripted(spidra_mock, endpoint):
-    return getattr(spidra_mock.batch, endpoint.partition(".")[2])
 
 
 @every_client
@@ -95,3 +60,75 @@ def test_a_broken_connection_is_an_error_of_the_client_s_own(spidra_mock, ask, c
         assert exchange.seen == (step.error or "RemoteProtocolError")
         assert exchange.answered == (healthy if step.processed else None)
         assert exchange.request_json == ENDPOINTS[endpoint][2]
+
+
+# -- what is built on httpx, and decides for itself ------------------------------------------------------------
+
+METHODS = {
+    "batch.submit": lambda client, batch: client.start_batch_scrape(batch.urls),
+    "batch.get": lambda client, batch: client.get_batch_scrape(batch.id),
+    "batch.list": lambda client, batch: client.list_batch_scrapes(),
+    "batch.cancel": lambda client, batch: client.cancel_batch_scrape(batch.id),
+    "batch.retry": lambda client, batch: client.retry_batch_scrape(batch.id),
+}
+
+
+def by_sdk(spidra_mock, endpoint, batch):
+    METHODS[endpoint](spidra.Spidra(api_key=spidra_mock.api_key), batch)
+
+
+def by_async_sdk(spidra_mock, endpoint, batch):
+    async def ask():
+        async with spidra.AsyncSpidra(api_key=spidra_mock.api_key) as client:
+            await METHODS[endpoint](client, batch)
+
+    asyncio.run(ask())
+
+
+@pytest.mark.parametrize("ask", [by_sdk, by_async_sdk])
+@pytest.mark.parametrize("step", [*(step for step, _ in REPLIES), *LOSSES], ids=repr)
+def test_the_sdk_sees_what_every_client_sees(spidra_mock, spidra_batch_factory, ask, step):
+    """What it makes of it is measured elsewhere; it goes on where it was answered, and raises where it was not."""
+    for endpoint, healthy in HEALTHY.items():
+        batch = spidra_batch_factory(urls=2, **state_for(endpoint))
+        scripted(spidra_mock, endpoint).always(step)
+        first = len(spidra_mock.exchanges)
+        if not step.error and not step.reply and step.body == "whole":
+            ask(spidra_mock, endpoint, batch)
+        else:
+            with pytest.raises((spidra.SpidraError, httpx.TransportError, ValueError)):
+                ask(spidra_mock, endpoint, batch)
+        exchange = spidra_mock.exchanges[first]
+        status = step.reply.status if step.reply else healthy
+        assert exchange.seen == ("RemoteProtocolError" if step.body == "cut" else step.error or status)
+        assert exchange.answered == (healthy if step.processed else None)
+
+
+def by_tool(spidra_mock):
+    tool = importlib.import_module("langchain_spidra").SpidraBatchScrape(api_key=spidra_mock.api_key)
+    answer = tool.invoke({"urls": ["https://a.example/"]})
+    return "" if isinstance(answer, list) else answer
+
+
+def by_loader(spidra_mock):
+    loader = importlib.import_module("langchain_spidra").SpidraLoader(
+        urls=["https://a.example/"], mode="batch", api_key=spidra_mock.api_key
+    )
+    try:
+        loader.load()
+    except Exception as error:  # noqa: BLE001 - whatever it raises
+        return repr(error)
+    return ""
+
+
+@pytest.mark.parametrize("ask", [by_tool, by_loader])
+@pytest.mark.parametrize("step", [*(step for step, _ in REPLIES), *LOSSES], ids=repr)
+def test_langchain_s_batch_tool_and_loader_see_what_every_client_sees(spidra_mock, ask, step):
+    pytest.importorskip("langchain_spidra")
+    spidra_mock.batch.submit.always(step)
+    said = ask(spidra_mock)
+    assert bool(said) == bool(step.error or step.reply or step.body != "whole")
+    exchange = spidra_mock.exchanges[0]
+    status = step.reply.status if step.reply else 202
+    assert exchange.seen == ("RemoteProtocolError" if step.body == "cut" else step.error or status)
+    assert exchange.answered == (202 if step.processed else None)
