@@ -45,6 +45,9 @@ class Urllib3Adapter:
     def __init__(self, attachment: Attachment, library: Any) -> None:
         self._attachment = attachment
         self._library = library
+        self._version: dict[str, Any] = {"version": HTTP_1_1}
+        if "version_string" in inspect.signature(library.HTTPResponse).parameters:  # since 2.2
+            self._version["version_string"] = "HTTP/1.1"
         self._patched: list[tuple[type, str, Any, Any]] = []
         pools = library.connectionpool
         if is_answered(library):
@@ -171,8 +174,7 @@ class Urllib3Adapter:
             body=_Body(content, int(headers.get("content-length") or 0)),
             headers=headers,
             status=status,
-            version=HTTP_1_1,
-            version_string="HTTP/1.1",
+            **self._version,
             reason=http.client.responses.get(status, ""),
             preload_content=options.get("preload_content", True),
             decode_content=options.get("decode_content", True),

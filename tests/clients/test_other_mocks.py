@@ -9,7 +9,7 @@ pytest.importorskip("aioresponses", reason="the lowest versions go without it")
 pytest.importorskip("requests_mock", reason="the lowest versions go without it")
 
 HEAD = """
-import asyncio
+import asyncio, inspect
 from unittest import mock as mocks
 import aiohttp, httpx, pytest, requests, requests_mock as requests_mocks, responses as responses_library
 from aioresponses import aioresponses as aiohttp_mocks
@@ -35,7 +35,8 @@ def by_httpx2(url):
 
 class Response(aiohttp.ClientResponse):
     def __init__(self, *args, **kwargs):  # aioresponses 0.7.9 does not know what aiohttp 3.14 asks for
-        kwargs.setdefault("stream_writer", mocks.Mock(output_size=0))
+        if "stream_writer" in inspect.signature(aiohttp.ClientResponse).parameters:
+            kwargs.setdefault("stream_writer", mocks.Mock(output_size=0))
         super().__init__(*args, **kwargs)
 
 @pytest.fixture
