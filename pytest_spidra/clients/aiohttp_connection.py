@@ -52,7 +52,9 @@ class AnsweredRequest:
     @property
     def connection_key(self) -> Any:
         """A key of its own: a real connection that is kept alive is none for it."""
-        return self.request.connection_key._replace(proxy_headers_hash=id(self.attachment))
+        key = self.request.connection_key  # a named tuple, or a class of attrs before aiohttp 3.12
+        fields = {name: getattr(key, name) for name in type(key).__match_args__}
+        return type(key)(**{**fields, "proxy_headers_hash": id(self.attachment)})
 
 
 class Answering:
