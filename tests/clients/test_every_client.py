@@ -449,6 +449,7 @@ def test_aiohttp_s_traces_and_middlewares_run(spidra_mock):
     ("library", "ask"),
     [
         ("curl_cffi", "import curl_cffi; curl_cffi.get(URL)"),
+        ("niquests", "import niquests; niquests.get(URL)"),  # its urllib3-future takes urllib3's place
         ("pycurl", "import pycurl; c = pycurl.Curl(); c.setopt(pycurl.URL, URL); c.perform()"),
         ("urllib.request", "import urllib.request; urllib.request.urlopen(URL)"),
         (
@@ -458,7 +459,7 @@ def test_aiohttp_s_traces_and_middlewares_run(spidra_mock):
     ],
 )
 def test_who_is_not_answered_is_told_of_the_server(run_tests, library, ask):
-    if library in {"curl_cffi", "pycurl"}:
+    if library in {"curl_cffi", "niquests", "pycurl"}:
         pytest.importorskip(library)
     result = run_tests(f'URL = "{URL}"\n\ndef test_it(spidra_mock):\n    {ask}\n')
     result.assert_outcomes(failed=1)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 pytest.importorskip("responses", reason="the lowest versions go without it")
@@ -89,6 +91,29 @@ PLUGINS = {
 NEEDED = {"httpx_mocker": "pytest_httpx", "httpx2_router": "pytest_httpx2"}
 
 
+PLUGIN_NAMES = {
+    "responses": "responses",
+    "requests_mocker": "requests-mock",
+    "aioresponses": "aioresponses",
+    "respx_router": "respx",
+    "httpx_mocker": "pytest-httpx",
+    "httpx2_router": "pytest-httpx2",
+}
+
+
+def test_each_row_of_the_readme_is_tested_here():
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    rows = [line.split("|")[1:-1] for line in readme.splitlines() if line.count("|") == 4]
+    named = {
+        plugin.strip()
+        for _, answered, plugins in rows
+        if "process" in answered
+        for plugin in plugins.split(",")
+    }
+    assert named == {*PLUGIN_NAMES.values(), "pytest-recording"}
+    assert PLUGIN_NAMES.keys() == PLUGINS.keys()
+
+
 @pytest.fixture
 def run(run_tests):
     def run(body):
@@ -156,6 +181,22 @@ def in_a_plugin(spidra_mock, mock=None):
 
 def test_both(spidra_mock):
     in_a_plugin(spidra_mock)
+        """
+    ).assert_outcomes(passed=1)
+
+
+@pytest.mark.parametrize("ask", ["by_requests", "by_aiohttp", "by_httpx", "by_httpx2"])
+def test_a_cassette_of_pytest_recording_answers_other_hosts_only(run, ask):
+    """It stands above the library, so it would answer for the API too; in its mode ``none`` it refuses what it has not."""
+    run(
+        f"""
+@pytest.mark.vcr
+def test_both(spidra_mock):
+    spidra_mock.batch.list.script(503)
+    assert [{ask}(OURS), {ask}(OURS)] == [503, 401]
+    with pytest.raises(Exception, match="cassette doesn.t exist|overwrite existing"):
+        {ask}(OTHER)
+    assert len(spidra_mock.exchanges) == 2
         """
     ).assert_outcomes(passed=1)
 
