@@ -86,13 +86,10 @@ class Urllib3Adapter:
         def _make_request(pool: Any, conn: Any, method: str, url: str, **options: Any) -> Any:
             __tracebackhide__ = True
 
-            def send(**changed: Any) -> Any:
+            def send(over: Any = conn, **changed: Any) -> Any:
                 if prepare := vars(conn).pop("prepare_proxy", None):
-                    prepare(pool, conn)
-                # Within a cassette of vcrpy's, that stands in the place of the connection.
-                return below(
-                    pool, getattr(conn, "real_connection", conn), method, url, **{**options, **changed}
-                )
+                    prepare(pool, over)
+                return below(pool, over, method, url, **{**options, **changed})
 
             parts = urlsplit(url) if "://" in url else None  # for a proxy
             scheme, host, port = (
@@ -128,7 +125,8 @@ class Urllib3Adapter:
 
         def ask() -> Original[Any]:
             body = content if options.get("body") is not None else None
-            raw = send(body=body, response_conn=None, preload_content=False, decode_content=False)
+            over = getattr(conn, "real_connection", conn)  # vcrpy puts its own in its place
+            raw = send(over, body=body, response_conn=None, preload_content=False, decode_content=False)
             sent = raw.read()
             headers = header_values(raw.headers)
             plain = self._plain(raw, sent)

@@ -166,3 +166,20 @@ def test_a_key_in_a_request_of_each_client_is_recorded_as_a_placeholder(suite, a
         for one in yaml.safe_load((pytester.path / "cassettes" / "shared.yaml").read_text())["interactions"]:
             headers = {key.lower(): value for key, value in one["request"]["headers"].items()}
             assert headers["x-api-key"] == ["[secret 1]"], name
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CLIENTS)
+def test_a_cassette_beside_neither_answers_for_the_api_nor_keeps_what_was_sent(
+    suite, api, record, pytester, name
+):
+    marked = written(scripted=False).replace(
+        "@pytest.mark.spidra(", "@pytest.mark.vcr\n@pytest.mark.spidra(", 1
+    )
+    run = suite(marked)
+    run(*record(), "-k", f"[{name}-", "--record-mode=all").assert_outcomes(
+        passed=1, deselected=len(installed) - 1
+    )
+    assert [line.split()[0] for line in api.requests()] == ["submit", "get", "get"]
+    assert [file.name for file in (pytester.path / "cassettes").rglob("*.yaml")] == ["shared.yaml"]
+    assert KEY not in (pytester.path / "cassettes" / "shared.yaml").read_text()
