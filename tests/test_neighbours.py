@@ -247,8 +247,8 @@ def test_repeated_tests_start_from_nothing(pytester, isolated):
 
 
 @pytest.mark.slow
-def test_neither_vcr_nor_respx_is_imported_for_a_mocked_test(pytester):
-    """A recorder that is not asked for patches nothing; respx's own plugin is left out to see our imports."""
+def test_no_library_is_imported_for_a_mocked_test(pytester, monkeypatch):
+    """A recorder that is not asked for patches nothing, nor does a client; other plugins, which import some, are left out."""
     pytester.makepyfile(
         """
         import sys
@@ -257,12 +257,30 @@ def test_neither_vcr_nor_respx_is_imported_for_a_mocked_test(pytester):
         def test_it(spidra_mock, spidra_batch_factory):
             spidra_mock.batch.get.script(503)
             httpx.get(spidra_mock.base_url + "/batch/scrape/" + spidra_batch_factory().id)
-            assert not {"vcr", "respx", "requests", "spidra"} & set(sys.modules)
+            others = {"vcr", "respx", "requests", "spidra", "urllib3", "aiohttp", "httpx2"}
+            assert not others & set(sys.modules)
+            assert "pytest_spidra.clients.aiohttp" not in sys.modules
         """
     )
-    result = pytester.runpytest_subprocess(
-        "-p", "no:respx", "-p", "no:pytest_httpx", "-p", "no:cacheprovider", timeout=100
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    result = pytester.runpytest_subprocess("-p", "pytest_spidra.plugin", timeout=100)
+    result.assert_outcomes(passed=1)
+
+
+@pytest.mark.slow
+def test_httpx_is_not_imported_for_a_client_of_another_library(pytester, monkeypatch):
+    pytester.makepyfile(
+        """
+        import sys
+        import requests
+
+        def test_it(spidra_mock):
+            assert requests.get(spidra_mock.base_url + "/batch/scrape", timeout=5).status_code == 401
+            assert not {"httpx", "aiohttp"} & set(sys.modules)
+        """
     )
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    result = pytester.runpytest_subprocess("-p", "pytest_spidra.plugin", timeout=100)
     result.assert_outcomes(passed=1)
 
 

@@ -101,7 +101,7 @@ WRONG = {
     "an unknown body": (
         lambda: ok(body="half"),
         ValueError,
-        'ok(body=…) is "whole", "truncated" or "empty", not \'half\'',
+        'ok(body=…) is "whole", "truncated", "empty" or "cut", not \'half\'',
     ),
     "a success": (
         lambda: http_error(200),

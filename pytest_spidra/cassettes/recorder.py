@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_spidra.cassettes.errors import CassetteError
 from pytest_spidra.cassettes.recording import Times
 from pytest_spidra.cassettes.secret_values import unified
-from pytest_spidra.clients.network_errors import innermost, reasons
+from pytest_spidra.clients.network_errors import NOT_SENT, innermost, reasons
 from pytest_spidra.clock.loops import running_loop
 from pytest_spidra.clock.units import MICROSECONDS
 from pytest_spidra.traffic import endpoints
@@ -241,7 +241,7 @@ class RecordedCall:
         error = innermost(what)
         name = type(error).__name__
         why = list(reasons(error))
-        fate = "did not reach the API" if why or name in _NOT_SENT else "got no reply"
+        fate = "did not reach the API" if why or name in NOT_SENT else "got no reply"
         hope = "" if fate == "did not reach the API" else "; the API may have done the work all the same"
         self._recorder.broke(self, f"{fate} ({name})")
         raise UnanswerableError(
@@ -292,6 +292,3 @@ def _alike(there: Request, sent: Request) -> bool:
         return False
     urls = [body.get("urls") if isinstance(body, dict) else None for body in (there.json, sent.json)]
     return unified(urls[0], urls[1], {}) is not None
-
-
-_NOT_SENT = frozenset({"ConnectError", "ConnectTimeout", "PoolTimeout", "UnsupportedProtocol"})

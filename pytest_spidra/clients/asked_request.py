@@ -21,9 +21,11 @@ LIBRARIES = {
     "httpcore2": "httpcore2",
     "httpx": "httpx",
     "httpx2": "httpx2",
+    "niquests": "niquests",
     "requests": "requests",
     "urllib.request": "urllib.request",
     "urllib3": "urllib3",
+    "urllib3_future": "urllib3-future",
     "websockets": "websockets",
 }
 

@@ -126,6 +126,8 @@ def _opens_connection(guard: Guard, args: tuple[Any, ...], kwargs: Mapping[str, 
 
 def _connects_for_aiohttp(guard: Guard, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
     request = argument(args, kwargs, 1, "req")
+    if getattr(request, "answered_in_process", False):
+        return
     asked = AskedRequest(request.method, plain_url(request.url), "aiohttp")
     guard.see_name(request.url.raw_host, SENT, asked)
 

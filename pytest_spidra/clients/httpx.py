@@ -1,60 +1,70 @@
-"""httpx, and so the official SDK, sync and async.
+"""httpx, and so the official SDK, and httpx2: sync and async.
 
-The seam is the connection pool below each of httpx's two transport classes: what a transport's `handle_request` asks
-for a reply. Whatever a user wraps around clients, transports or that method (retries, OpenTelemetry's spans) stands
-above it and sees every attempt, put on before or during a test; respx works below it. A data descriptor on the class
-reaches every transport, whichever thread or event loop made it.
+httpx2 is httpx in all that matters here, under names of its own, on an httpcore of its own.
 
-Some replace `handle_request` instead of wrapping it (pytest-httpx, vcrpy), and then no pool is asked any more. Before
-these we put a function of our own, which goes straight to httpx's.
+The seam is the connection pool below each of the two transport classes: what a transport's `handle_request` asks for a
+reply. Whatever a user wraps around clients, transports or that method (retries, OpenTelemetry's spans) stands above it
+and sees every attempt, put on before or during a test; respx works below it. A data descriptor on the class reaches
+every transport, whichever thread or event loop made it. What a pool itself does about a connection that is not made,
+``HTTPTransport(retries=2)``, is done here in its place.
+
+Some replace `handle_request` instead of wrapping it (pytest-httpx, vcrpy), and then no pool is asked any more.
 """
 
 from __future__ import annotations
 
-import functools
-import threading
+import sys
 import time
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
+from itertools import chain, count, islice
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote
 
 import anyio
-import httpcore
-import httpx
 
+from pytest_spidra.clients.adapter import (
+    OF_THE_WIRE,
+    Original,
+    async_result_of,
+    own_error,
+    reply_headers,
+    result_of,
+)
+from pytest_spidra.clients.httpx_tls import shared_tls
+from pytest_spidra.clients.replaced import ReplacedFunction
 from pytest_spidra.traffic.pending import ConnectionLost
 from pytest_spidra.traffic.reply import Reply
-from pytest_spidra.traffic.request import Request
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import AsyncIterator, Iterator
 
-    from pytest_spidra.traffic.pending import PendingRequest, RequestHandler
+    from pytest_spidra.clients.adapter import Attachment
+    from pytest_spidra.traffic.pending import PendingRequest
 
-TRANSPORTS: tuple[tuple[Any, str], ...] = (
-    (httpx.HTTPTransport, "handle_request"),
-    (httpx.AsyncHTTPTransport, "handle_async_request"),
-)
+CORES = {"httpx": "httpcore", "httpx2": "httpcore2"}
+METHODS = {"HTTPTransport": "handle_request", "AsyncHTTPTransport": "handle_async_request"}
 POOL = "_pool"  # where both transports keep it
 
-_PUT_BEFORE: dict[int, tuple[Any, Attachment, Any]] = {}
-"""Our functions before those of others, by their identity: a wrapper shows every attribute of what it wraps."""
+RETRIED = ("ConnectError", "ConnectTimeout")  # what httpcore tries again, as often as `retries` says
 
 
-class Attachment:
-    """Brings the requests of every httpx client to a handler, as long as they are its own, until it is closed.
+class HttpxAdapter:
+    """Brings the requests of every client of httpx or httpx2 to a handler.
 
-    Whoever comes last is asked first: `repatch` puts us before those that have replaced httpx's functions since. They
-    may also put back, after we are gone, what they found when they came, which may have been us: what is closed only
-    passes on, and `unpatch` takes it away.
+    Args:
+        attachment: The handler's.
+
+        library: The module.
     """
 
-    def __init__(self, handler: RequestHandler) -> None:
-        self._handler = handler
-        self._bypass = threading.local()
-        self.closed = False
+    def __init__(self, attachment: Attachment, library: Any) -> None:
+        self.attachment = attachment
+        self.library = library
         self._patched = ExitStack()
-        for transport, _ in TRANSPORTS:
+        self._patched.enter_context(shared_tls(library))
+        self._methods = []
+        for kind, name in METHODS.items():
+            transport = getattr(library, kind)
+            self._methods.append(ReplacedFunction(attachment, transport, name, _address))
             below = vars(transport).get(POOL)  # another attachment's, when tests run within a test
             setattr(transport, POOL, _PoolOf(self, below))
             self._patched.callback(
@@ -62,133 +72,107 @@ class Attachment:
             )
         self.repatch()
 
+    @property
+    def core(self) -> Any:
+        """The library's httpcore, which it imports when the first transport is made."""
+        return sys.modules[CORES[self.library.__name__]]
+
     def repatch(self) -> None:
-        """Stand before everybody who has replaced httpx's own functions since."""
-        for transport, name in TRANSPORTS:
-            current = _unpatched(vars(transport)[name])
-            own = _own_function(current)
-            if own is not None and not _leads_to(current, own):
-                current = self._put_before(current, own)
-            setattr(transport, name, current)
-
-    def _put_before(self, replaced: Any, own: Any) -> Any:
-        @functools.wraps(replaced)
-        def handle(transport: Any, request: httpx.Request) -> Any:
-            url = request.url
-            ours = not self.closed and (self.bypassed or self.takes(url.scheme, url.host, url.port, url.path))
-            return (own if ours else replaced)(transport, request)
-
-        _PUT_BEFORE[id(handle)] = (handle, self, replaced)
-        return handle
+        """Stand before everybody who has replaced the library's own functions since."""
+        for method in self._methods:
+            method.repatch()
 
     def close(self) -> None:
-        """Take no more requests."""
-        self.closed = True
+        """Put everything back; once more, when others have put us back meanwhile."""
         self._patched.close()
-        unpatch()
+        for method in self._methods:
+            method.unpatch()
 
-    @property
-    def bypassed(self) -> bool:
-        """Whether a request of this thread's is one of our own."""
-        return getattr(self._bypass, "now", False)
+    # -- requests, replies and errors in the library's terms -----------------------------------------------
 
-    def takes(self, scheme: str, host: str, port: int | None, path: str) -> bool:
-        """Whether a request to this address is for the handler."""
-        return not self.closed and not self.bypassed and self._handler.takes(scheme, host, port, path)
-
-    def takes_below(self, url: httpcore.URL) -> bool:
+    def takes(self, request: Any) -> bool:
         """Whether a request that a transport asks its pool for is for the handler."""
-        return self.takes(url.scheme.decode(), url.host.decode(), url.port, _path(url))
+        url = request.url
+        return self.attachment.takes(
+            url.scheme.decode(), url.host.decode(), url.port, url.target.decode("ascii")
+        )
 
-    def send(self, request: httpcore.Request, content: bytes) -> PendingRequest:
-        """Hand a request in."""
-        return self._handler.send(_request(self._handler, request, content))
-
-    def fetch(self, request: Request, base_url: str) -> Reply:
-        """Send a request of our own past the handler and return its reply.
+    def send(self, request: Any, content: bytes) -> PendingRequest:
+        """Hand a request in.
 
         Raises:
-            httpx.HTTPError: There is none.
+            httpx.LocalProtocolError: A header that no socket would take: ``Bearer`` with an empty key, say.
         """
-        self._bypass.now = True
+        __tracebackhide__ = True
+        for value in (value for _, value in request.headers if value != value.strip()):
+            # h11 refuses it below us with these words, so a client with an empty key must fail here, too.
+            msg = f"Illegal header value {value!r}"
+            raise self.library.LocalProtocolError(msg)
+        timeouts = request.extensions.get("timeout", {})
+        return self.attachment.send(
+            request.method.decode("ascii"),
+            request.url.target.decode("ascii"),
+            {name.lower(): value for name, value in self.library.Headers(request.headers).items()},
+            content,
+            **{f"{name}_timeout": timeouts.get(name) for name in ("connect", "read", "write", "pool")},
+        )
+
+    def again(self, request: Any, content: bytes) -> Any:
+        """Return a request whose body was read, to be sent."""
+        return self.core.Request(
+            request.method,
+            request.url,
+            headers=request.headers,
+            content=content,
+            extensions=request.extensions,
+        )
+
+    def original(self, raw: Any, content: bytes) -> Original[Any]:
+        """Return a reply that came from outside, whose body was read."""
+        headers = {name.lower(): value for name, value in self.library.Headers(raw.headers).items()}
         try:
-            with httpx.Client(timeout=60.0) as client:
-                response = client.request(
-                    request.method,
-                    base_url + request.target,
-                    headers=dict(request.headers),
-                    content=request.content,
-                )
-        finally:
-            self._bypass.now = False
-        headers = {
-            name.lower(): value for name, value in response.headers.items() if name not in _OF_THE_WIRE
-        }
-        return Reply(response.status_code, response.content, headers)
+            # httpx undoes every compression that its client has said it takes.
+            plain = self.library.Response(raw.status, headers=raw.headers, content=content).content
+        except self.library.DecodingError:
+            plain = content
+        if plain != content:
+            headers = {name: value for name, value in headers.items() if name not in OF_THE_WIRE}
+        stream = self.library.ByteStream(content)
+        response = self.core.Response(
+            raw.status, headers=raw.headers, content=stream, extensions=raw.extensions
+        )
+        return Original(Reply(raw.status, plain, headers), response)
+
+    def response(self, result: Reply | ConnectionLost | Original[Any]) -> Any:
+        """Return or raise what the client is to see."""
+        __tracebackhide__ = True
+        if isinstance(result, Original):
+            return result.response
+        if isinstance(result, Reply):
+            # A stream, as pools return it: it is read by the client, or as the user streams it.
+            return self._head(result, self.library.ByteStream(result.content))
+        if result.partial is not None:
+            return self._head(result.partial, _Broken(self.library, result.partial.content, result))
+        error = own_error(result, self.library.__name__, vars(self.library))
+        raise error or getattr(self.library, result.error)(result.message)
+
+    def _head(self, reply: Reply, stream: Any) -> Any:
+        headers = self.library.Headers(reply_headers(reply))
+        return self.core.Response(
+            reply.status, headers=headers.raw, content=stream, extensions={"http_version": b"HTTP/1.1"}
+        )
 
 
-def unpatch() -> None:
-    """Put back what stood there before attachments that are closed."""
-    for transport, name in TRANSPORTS:
-        setattr(transport, name, _unpatched(vars(transport)[name]))
-
-
-def _unpatched(function: Any) -> Any:
-    while (ours := _PUT_BEFORE.get(id(function))) and ours[1].closed:
-        del _PUT_BEFORE[id(function)]
-        function = ours[2]
-    return function
-
-
-def _leads_to(function: Any, own: Any) -> bool:
-    """Tell whether a function is httpx's own, or one of ours, or a wrapper of such that calls it.
-
-    vcrpy's functions say that they wrap httpx's, and answer in its place. What goes outside is recorded here: another
-    cassette beside would answer for the API, or keep a copy of what was sent, with the key in it.
-    """
-    while True:
-        ours = _PUT_BEFORE.get(id(function))
-        if function is own or (ours and not ours[1].closed):
-            return True
-        if getattr(function, "__globals__", {}).get("__name__") == "vcr.stubs.httpx_stubs":
-            return False
-        function = getattr(function, "__wrapped__", None)
-        if function is None:
-            return False
-
-
-def _own_function(function: Any) -> Any:
-    """Return httpx's own function, which others have wrapped or keep in a closure, or None."""
-    waiting, seen = [function], set()
-    while waiting:
-        one = waiting.pop(0)
-        if id(one) in seen or not callable(one):
-            continue
-        seen.add(id(one))
-        if getattr(one, "__wrapped__", None) is not None:
-            waiting.append(one.__wrapped__)
-        elif getattr(one, "__globals__", {}).get("__name__") == "httpx._transports.default":
-            return one
-        else:
-            waiting += [
-                cell.cell_contents for cell in getattr(one, "__closure__", None) or () if _filled(cell)
-            ]
-    return None
-
-
-def _filled(cell: Any) -> bool:
-    try:
-        cell.cell_contents  # noqa: B018 - asking for it is the only way to know
-    except ValueError:
-        return False
-    return True
+def _address(transport: Any, request: Any) -> tuple[str, str, int | None, str]:  # noqa: ARG001 - a method's arguments
+    url = request.url
+    return url.scheme, url.host, url.port, url.raw_path.decode("ascii")
 
 
 class _PoolOf:
     """Stands before the pool of each transport; a data descriptor, so it hides the one that the transport has."""
 
-    def __init__(self, attachment: Attachment, below: _PoolOf | None) -> None:
-        self._attachment = attachment
+    def __init__(self, adapter: HttpxAdapter, below: _PoolOf | None) -> None:
+        self._adapter = adapter
         self._below = below
 
     def __get__(self, transport: Any, owner: type) -> Any:
@@ -199,7 +183,7 @@ class _PoolOf:
         except KeyError:
             msg = f"{owner.__name__!r} object has no attribute {POOL!r}"
             raise AttributeError(msg) from None
-        return _Pool(pool, self._attachment)
+        return _Pool(pool, self._adapter)
 
     def __set__(self, transport: Any, pool: Any) -> None:
         vars(transport)[POOL] = pool
@@ -211,8 +195,8 @@ class _PoolOf:
 class _Pool:
     """A transport's pool: answers what is for the handler, and leaves everything else to the real one."""
 
-    def __init__(self, pool: Any, attachment: Attachment) -> None:
-        vars(self).update(_below=pool, _attachment=attachment)
+    def __init__(self, pool: Any, adapter: HttpxAdapter) -> None:
+        vars(self).update(_below=pool, _adapter=adapter)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._below, name)
@@ -225,87 +209,57 @@ class _Pool:
         """That of the real one, for whoever asks which proxy it is for."""
         return type(self._below)
 
-    def handle_request(self, request: httpcore.Request) -> httpcore.Response:
+    def handle_request(self, request: Any) -> Any:
         """Return the reply to a request."""
         __tracebackhide__ = True
-        if not self._attachment.takes_below(request.url):
-            response: httpcore.Response = self._below.handle_request(request)
-            return response
-        content = b"".join(request.stream)  # type: ignore[arg-type]
-        pending = self._attachment.send(request, content)
-        original: Original | None = None
-        with _cancelling(pending):
-            if pending.passthrough:
-                try:
-                    raw = self._below.handle_request(_again(request, content))
-                    original = Original(raw, b"".join(raw.stream))
-                    raw.close()
-                except Exception as error:  # noqa: BLE001 - not only httpcore's: plugins that block sockets raise their own; each ends the recording
-                    pending.set_result(error)
-                else:
-                    pending.set_result(original.reply)
-            if pending.delay:
-                time.sleep(pending.delay)
-        return _response(pending.finish(), original)
+        adapter = self._adapter
+        if not adapter.takes(request):
+            return self._below.handle_request(request)
+        content = b"".join(request.stream)
 
-    async def handle_async_request(self, request: httpcore.Request) -> httpcore.Response:
+        def ask() -> Original[Any]:
+            raw = self._below.handle_request(adapter.again(request, content))
+            original: Original[Any] = adapter.original(raw, b"".join(raw.stream))
+            raw.close()
+            return original
+
+        for pause in self._pauses():
+            result = result_of(adapter.send(request, content), ask)
+            if pause is None or not _to_retry(result):
+                break
+            time.sleep(pause)
+        return adapter.response(result)
+
+    async def handle_async_request(self, request: Any) -> Any:
         """Return the reply to a request."""
         __tracebackhide__ = True
-        if not self._attachment.takes_below(request.url):
-            response: httpcore.Response = await self._below.handle_async_request(request)
-            return response
-        content = b"".join([part async for part in request.stream])  # type: ignore[union-attr]
-        pending = self._attachment.send(request, content)
-        original: Original | None = None
-        with _cancelling(pending):
-            if pending.passthrough:
-                try:
-                    raw = await self._below.handle_async_request(_again(request, content))
-                    original = Original(raw, b"".join([part async for part in raw.stream]))
-                    await raw.aclose()
-                    await _hang_up(self._below)
-                except Exception as error:  # noqa: BLE001 - not only httpcore's: plugins that block sockets raise their own; each ends the recording
-                    pending.set_result(error)
-                else:
-                    pending.set_result(original.reply)
-            if pending.delay:
-                await anyio.sleep(pending.delay)
-        return _response(pending.finish(), original)
+        adapter = self._adapter
+        if not adapter.takes(request):
+            return await self._below.handle_async_request(request)
+        content = b"".join([part async for part in request.stream])
+
+        async def ask() -> Original[Any]:
+            raw = await self._below.handle_async_request(adapter.again(request, content))
+            original: Original[Any] = adapter.original(raw, b"".join([part async for part in raw.stream]))
+            await raw.aclose()
+            await _hang_up(self._below)
+            return original
+
+        for pause in self._pauses():
+            result = await async_result_of(adapter.send(request, content), ask, anyio.sleep)
+            if pause is None or not _to_retry(result):
+                break
+            await anyio.sleep(pause)
+        return adapter.response(result)
+
+    def _pauses(self) -> list[float | None]:
+        """Return the seconds between the attempts to connect, as httpcore has them, and None after the last."""
+        backoff = chain([0.0], (0.5 * 2.0**number for number in count()))
+        return [*islice(backoff, getattr(self._below, "_retries", 0)), None]
 
 
-def _path(url: httpcore.URL) -> str:
-    return unquote(url.target.partition(b"?")[0].decode("ascii"))
-
-
-def _request(handler: RequestHandler, request: httpcore.Request, content: bytes) -> Request:
-    """Return a request as the plain value it stands for.
-
-    Raises:
-        httpx.LocalProtocolError: A header that no socket would take: ``Bearer`` with an empty key, say.
-    """
-    for value in (value for _, value in request.headers if value != value.strip()):
-        # h11 refuses it below us with these words, so a client with an empty key must fail here, too.
-        msg = f"Illegal header value {value!r}"
-        raise httpx.LocalProtocolError(msg)
-    timeouts = request.extensions.get("timeout", {})
-    return Request(
-        method=request.method.decode("ascii"),
-        path=_path(request.url).removeprefix(handler.prefix),
-        query=request.url.target.partition(b"?")[2].decode("ascii"),
-        headers={name.lower(): value for name, value in httpx.Headers(request.headers).items()},
-        content=content,
-        connect_timeout=timeouts.get("connect"),
-        read_timeout=timeouts.get("read"),
-        write_timeout=timeouts.get("write"),
-        pool_timeout=timeouts.get("pool"),
-    )
-
-
-def _again(request: httpcore.Request, content: bytes) -> httpcore.Request:
-    """Return a request whose body was read, to be sent."""
-    return httpcore.Request(
-        request.method, request.url, headers=request.headers, content=content, extensions=request.extensions
-    )
+def _to_retry(result: Any) -> bool:
+    return isinstance(result, ConnectionLost) and result.error in RETRIED
 
 
 async def _hang_up(pool: Any) -> None:
@@ -320,59 +274,18 @@ async def _hang_up(pool: Any) -> None:
             await connection.aclose()
 
 
-class Original:
-    """A reply that came from outside, as it was on the wire and as the plain value it stands for."""
+class _Broken:
+    """A body that breaks off, sync and async."""
 
-    def __init__(self, raw: httpcore.Response, content: bytes) -> None:
-        self._raw = raw
+    def __init__(self, library: Any, content: bytes, lost: ConnectionLost) -> None:
+        self._library = library
         self._content = content
-        headers = {name.lower(): value for name, value in httpx.Headers(raw.headers).items()}
-        try:
-            # httpx undoes every compression that its client has said it takes.
-            plain = httpx.Response(raw.status, headers=raw.headers, content=content).content
-        except httpx.DecodingError:
-            plain = content
-        if plain != content:
-            headers = {name: value for name, value in headers.items() if name not in _OF_THE_WIRE}
-        self.reply = Reply(raw.status, plain, headers)
+        self._lost = lost
 
-    def again(self) -> httpcore.Response:
-        """Return it as the pool did, to be read once more."""
-        return httpcore.Response(
-            self._raw.status,
-            headers=self._raw.headers,
-            content=httpx.ByteStream(self._content),
-            extensions=self._raw.extensions,
-        )
+    def __iter__(self) -> Iterator[bytes]:
+        yield self._content
+        raise getattr(self._library, self._lost.error)(self._lost.message)
 
-
-_OF_THE_WIRE = frozenset({"content-encoding", "content-length", "transfer-encoding"})
-
-
-def _response(result: Reply | ConnectionLost, original: Original | None) -> httpcore.Response:
-    """Return or raise what the client is to see, in the terms of httpx's transports."""
-    __tracebackhide__ = True
-    if original and result is original.reply:
-        return original.again()
-    if isinstance(result, ConnectionLost):
-        if result.exception is not None:
-            raise result.exception
-        raise getattr(httpx, result.error)(result.message)
-    headers = httpx.Headers({"content-length": str(len(result.content)), **result.headers})
-    return httpcore.Response(
-        result.status,
-        headers=headers.raw,
-        # A stream, as pools return it: it is read by the client, or as the user streams it.
-        content=httpx.ByteStream(result.content),
-        extensions={"http_version": b"HTTP/1.1"},
-    )
-
-
-@contextmanager
-def _cancelling(pending: PendingRequest) -> Iterator[None]:
-    """Note it when the client stops waiting: a cancelled task, an interrupted thread."""
-    try:
-        yield
-    except BaseException:
-        pending.cancel()
-        raise
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for part in self:
+            yield part

@@ -1,4 +1,4 @@
-"""One TLS context for all of httpx's transports that want its default."""
+"""One TLS context for all transports of httpx, or httpx2, that want its default."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ import ssl
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
-import httpx
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 
 @contextmanager
-def shared_tls() -> Iterator[None]:
-    """Let transports that want httpx's default TLS context share one.
+def shared_tls(library: Any) -> Iterator[None]:
+    """Let transports that want the library's default TLS context share one.
 
     Making it is nearly all of what a client costs (some 30 ms), and the SDK's sync client makes one for each
     call. Only the default is shared: ``verify=True`` and no certificate. The rest of the key is what httpx
     makes the default from, and what httpcore sets on a context when it connects, so connections to other
     hosts are what they would have been.
     """
-    transports = (httpx.HTTPTransport, httpx.AsyncHTTPTransport)
+    transports = (library.HTTPTransport, library.AsyncHTTPTransport)
     with ExitStack() as stack:
         for transport in transports:
-            stack.enter_context(_patched(transport, "__init__", _with_shared_tls(transport.__init__)))
+            stack.enter_context(
+                _patched(transport, "__init__", _with_shared_tls(library, transport.__init__))
+            )
         yield
 
 
@@ -45,7 +45,7 @@ _CONTEXTS: dict[object, ssl.SSLContext] = {}
 
 
 @functools.lru_cache
-def _with_shared_tls(init: Callable[..., None]) -> Callable[..., None]:
+def _with_shared_tls(library: Any, init: Callable[..., None]) -> Callable[..., None]:
     # httpx 0.28 moved its arguments, so they go by their names.
     signature = inspect.signature(init)
 
@@ -57,9 +57,9 @@ def _with_shared_tls(init: Callable[..., None]) -> Callable[..., None]:
             trust_env, http2 = settings.get("trust_env", True), settings.get("http2", False)
             files = ("SSL_CERT_FILE", "SSL_CERT_DIR") if trust_env else ()
             made_from = tuple(os.environ.get(name) for name in (*files, "SSLKEYLOGFILE"))
-            key = (ssl.SSLContext, trust_env, http2, made_from)
+            key = (library, ssl.SSLContext, trust_env, http2, made_from)
             if key not in _CONTEXTS:
-                _CONTEXTS[key] = httpx.create_ssl_context(trust_env=trust_env)
+                _CONTEXTS[key] = library.create_ssl_context(trust_env=trust_env)
             settings["verify"] = _CONTEXTS[key]
         init(*given.args, **given.kwargs)
 

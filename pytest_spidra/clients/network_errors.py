@@ -15,7 +15,17 @@ SOCKETS_BLOCKED = (
 )
 OFFLINE = {errno.ENETDOWN, errno.ENETUNREACH, errno.EHOSTUNREACH}
 
-CONNECTED = {"ReadError", "ReadTimeout", "RemoteProtocolError", "WriteError", "WriteTimeout"}
+# By the names that httpx, urllib3 and aiohttp have for them.
+CONNECTED = {
+    *("ReadError", "ReadTimeout", "RemoteProtocolError", "WriteError", "WriteTimeout"),
+    *("ProtocolError", "ReadTimeoutError"),
+    *("ClientPayloadError", "ServerDisconnectedError", "SocketTimeoutError"),
+}
+NOT_SENT = {
+    *("ConnectError", "ConnectTimeout", "PoolTimeout", "UnsupportedProtocol"),
+    *("ConnectTimeoutError", "EmptyPoolError", "NameResolutionError", "NewConnectionError"),
+    *("ClientConnectorDNSError", "ClientConnectorError", "ConnectionTimeoutError"),
+}
 
 
 def sockets_blocked() -> bool:
@@ -61,6 +71,6 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
         if isinstance(one, BaseExceptionGroup):
             waiting += one.exceptions
         # httpcore says "from None" of what it has made of another error.
-        mapped = type(one).__module__.partition(".")[0] == "httpcore"
+        mapped = type(one).__module__.partition(".")[0] in {"httpcore", "httpcore2"}
         if cause := one.__cause__ or (one.__context__ if mapped else None):
             waiting.append(cause)

@@ -13,7 +13,15 @@ if TYPE_CHECKING:
     from pytest_spidra.clients.asked_request import AskedRequest
 
 WIDTH = 72
-ANSWERED_LIBRARIES = ("httpx",)
+POOLS = "the connection pools of urllib3 2"
+ANSWERED_LIBRARIES = {
+    "httpx": "transports of its own, httpx.HTTPTransport and httpx.AsyncHTTPTransport",
+    "httpx2": "transports of its own, httpx2.HTTPTransport and httpx2.AsyncHTTPTransport",
+    "requests": POOLS,
+    "urllib3": POOLS,
+    "aiohttp": "connectors of its own",
+}
+"""What is answered in process, and through what it sends."""
 
 
 def refusal(
@@ -57,14 +65,14 @@ def _ways_out(asked: AskedRequest, base_url: str, fixture: str) -> Iterator[str]
     known = asked.library in ANSWERED_LIBRARIES
     if not known:
         yield (
-            f"{fixture} answers httpx and the official SDK, below {fixture}.base_url. {asked.library or 'Everything else'} "
-            "is answered by spidra_server, the same fake on a port of this machine: ask for that fixture, and take "
+            f"{fixture} answers {', '.join(ANSWERED_LIBRARIES)} and the official SDK, below {fixture}.base_url. "
+            f"{asked.library or 'Everything else'} is answered by spidra_server, the same fake on a port of this machine: ask for that fixture, and take "
             "spidra_server.base_url for the API's URL."
         )
     if known and below:
         yield (
-            f"{fixture} answers what httpx sends with transports of its own, httpx.HTTPTransport and "
-            "httpx.AsyncHTTPTransport. To fix it, use one of these; what goes its own way is answered by spidra_server."
+            f"{fixture} answers what {asked.library} sends through {ANSWERED_LIBRARIES[asked.library]}. To fix it, use "
+            "these; what goes another way is answered by spidra_server."
         )
     elif known or not asked.url:
         yield f"To fix it, build the URL on {fixture}.base_url, which is {base_url}."

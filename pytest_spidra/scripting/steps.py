@@ -19,7 +19,7 @@ from pytest_spidra.traffic.reply import Reply
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-Body = Literal["whole", "truncated", "empty"]
+Body = Literal["whole", "truncated", "empty", "cut"]
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Step:
         after: Seconds from the request to what the client sees, on the test's clock; None: it sees a timeout, when
             its own is over.
 
-        body: Whether the reply's body comes whole, cut off in the middle, or not at all.
+        body: Whether the reply's body comes whole, cut off in the middle, not at all, or until the connection breaks.
     """
 
     label: str
@@ -61,8 +61,14 @@ class Step:
             return ConnectionLost(self.error or "ConnectError", self.message)
         if self.body == "whole":
             return reply
-        cut = len(reply.content) // 2 if self.body == "truncated" else 0
-        return Reply(reply.status, reply.content[:cut], reply.headers)
+        part = reply.content[: 0 if self.body == "empty" else len(reply.content) // 2]
+        if self.body != "cut":
+            return Reply(reply.status, part, reply.headers)
+        promised = {**reply.headers, "content-length": str(max(len(reply.content), 1))}
+        message = (
+            f"{self.label}: the connection broke after {len(part)} of {promised['content-length']} bytes"
+        )
+        return ConnectionLost("RemoteProtocolError", message, partial=Reply(reply.status, part, promised))
 
 
 def ok(*, after: float = 0.0, body: Body = "whole") -> Step:
@@ -74,7 +80,8 @@ def ok(*, after: float = 0.0, body: Body = "whole") -> Step:
             same.
 
         body: ``"truncated"`` cuts the reply's body in the middle, ``"empty"`` leaves nothing of it: a reply
-            that came, with a body that is no JSON.
+            that came, with a body that is no JSON. ``"cut"`` breaks the connection in the middle of the body: the
+            client sees the status, and then ``RemoteProtocolError`` in place of the rest.
 
     Raises:
         ValueError: A negative delay, an unknown `body`.
@@ -83,8 +90,8 @@ def ok(*, after: float = 0.0, body: Body = "whole") -> Step:
     """
     __tracebackhide__ = True
     seconds("ok(after=…)", after)
-    if body not in {"whole", "truncated", "empty"}:
-        msg = f'ok(body=…) is "whole", "truncated" or "empty", not {body!r}'
+    if body not in {"whole", "truncated", "empty", "cut"}:
+        msg = f'ok(body=…) is "whole", "truncated", "empty" or "cut", not {body!r}'
         raise ValueError(msg)
     return Step(
         label_of("ok", after=after or None, body=None if body == "whole" else body), after=after, body=body

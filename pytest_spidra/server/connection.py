@@ -7,9 +7,7 @@ one that somebody scripted.
 from __future__ import annotations
 
 import contextlib
-import os
 import socket
-import struct
 import time
 from email.utils import formatdate
 from http import HTTPStatus
@@ -18,6 +16,7 @@ from urllib.parse import unquote
 
 import h11
 
+from pytest_spidra.server.breaks import RESET, reset_at_the_end, seen_by_socket
 from pytest_spidra.traffic.error_replies import error_reply
 from pytest_spidra.traffic.pending import ConnectionLost, PendingRequest, RequestHandler
 from pytest_spidra.traffic.request import Request
@@ -33,13 +32,6 @@ LINGER = 2.0  # seconds in which a client may read a reply after which the conne
 LONGEST_WAIT = 3600.0  # seconds that a socket takes for a time-out; longer waits are made of several
 CHUNK = 64 * 1024
 PHRASES = {status.value: status.phrase for status in HTTPStatus}
-
-
-# Broken connections that a client meets before it has sent its request or while it does; the others end in
-# the place of a reply.
-RESET = frozenset(
-    {"ConnectError", "ConnectTimeout", "PoolTimeout", "ReadError", "WriteError", "WriteTimeout"}
-)
 
 
 # What a reply says of how it was sent; it is sent anew here.
@@ -198,10 +190,12 @@ class Connection:
         if not stays:
             pending.cancel()
             return None
-        result = pending.finish()
+        result = pending.finish(seen_by_socket)
         if isinstance(result, ConnectionLost):
-            if result.error in RESET:
-                self._reset_at_the_end()
+            if result.partial is not None:
+                self._send_reply(result.partial, promised=int(result.partial.headers["content-length"]))
+            elif seen_by_socket(result) == RESET:
+                reset_at_the_end(self._socket)
             return None
         return result
 
@@ -223,22 +217,26 @@ class Connection:
                 self._http.receive_data(data)
         return True
 
-    def _send_reply(self, reply: Reply, *more: tuple[str, str]) -> None:
-        """Send a reply; h11 knows when it has no body and when the connection ends with it."""
+    def _send_reply(self, reply: Reply, *more: tuple[str, str], promised: int | None = None) -> None:
+        """Send a reply; h11 knows when it has no body and when the connection ends with it.
+
+        One that promises more bytes than it has is not ended: what follows is the end of the connection.
+        """
         given = {name.lower(): value.strip() for name, value in reply.headers.items()}
         headers = [(name, value) for name, value in given.items() if name not in _OF_THE_WIRE]
         if "date" not in given:
             headers.append(("date", formatdate(usegmt=True)))
         never = reply.status in {204, 304}
         if not never:
-            headers.append(("content-length", str(len(reply.content))))
+            headers.append(("content-length", str(len(reply.content) if promised is None else promised)))
         # A name or a value that no client could read is an error of the script's, and h11 says so.
         reason = PHRASES.get(reply.status, "").encode()
         head = h11.Response(status_code=reply.status, headers=_encoded([*headers, *more]), reason=reason)
         parts = [self._http.send(head)]
         if not never and not self._bodiless:
             parts.append(self._http.send(h11.Data(data=reply.content)))
-        parts.append(self._http.send(h11.EndOfMessage()))
+        if promised is None:
+            parts.append(self._http.send(h11.EndOfMessage()))
         self._send(b"".join(part for part in parts if part))
 
     def _refuse(self, refused: RefusedError) -> None:
@@ -279,12 +277,6 @@ class Connection:
         until = time.perf_counter() + LINGER
         while (left := until - time.perf_counter()) > 0 and self._receive(left):
             pass
-
-    def _reset_at_the_end(self) -> None:
-        """Let the close be a reset: no time to linger."""
-        with contextlib.suppress(OSError):
-            pair = struct.pack("hh" if os.name == "nt" else "ii", 1, 0)
-            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, pair)
 
 
 def _origin_form(target: str) -> str:

@@ -205,12 +205,12 @@ class RecordSession(Session):
         return self._recorder is not None and self._recorder.busy
 
     def _ask(self, request: Request) -> Reply:
-        if self._recorder is None or self._attachment is None:
+        if self._recorder is None or self._libraries is None:
             raise UnanswerableError(self.refusal)
         call = self._recorder.leave(request, self.wiring.clock)
         what: Reply | Exception
         try:
-            what = self._attachment.fetch(request, self.settings.base_url)
+            what = self._libraries.fetch(request, self.settings.base_url)
         except Exception as error:  # noqa: BLE001 - not only httpx's: plugins that block sockets raise their own; each ends the recording
             what = error
         return call.back(what)

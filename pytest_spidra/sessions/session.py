@@ -6,8 +6,7 @@ from collections import Counter
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-from pytest_spidra.clients.httpx import Attachment, unpatch
-from pytest_spidra.clients.httpx_tls import shared_tls
+from pytest_spidra.clients.libraries import Libraries
 from pytest_spidra.clients.network_guard import block_hosts, guarded_hosts
 from pytest_spidra.clock.virtual import VirtualClock
 from pytest_spidra.settings import OPEN
@@ -56,7 +55,7 @@ class Session:
         self.settings = settings
         self.wiring = wiring
         self.factory = factory
-        self._attachment: Attachment | None = None
+        self._libraries: Libraries | None = None
         self._opened = ExitStack()
         self.told: list[Accusation] = []  # of chapters that have ended
 
@@ -82,19 +81,18 @@ class Session:
                     allow=self._allows,
                 )
             )
-            stack.enter_context(shared_tls())
             stack.enter_context(work_of_tasks())
-            self._attachment = Attachment(interceptor)
-            stack.callback(self._attachment.close)
+            self._libraries = Libraries(interceptor)
+            stack.callback(self._libraries.close)
             OPEN.append(self)
             stack.callback(OPEN.remove, self)
             self._opened = stack.pop_all()
 
     def close(self) -> None:
-        """Leave nothing behind, whoever has put us back into httpx meanwhile."""
+        """Leave nothing behind, whoever has put us back into a library meanwhile."""
         self._opened.close()
-        if self._attachment:
-            unpatch()
+        if self._libraries:
+            self._libraries.close()
 
     def _allows(self) -> bool:
         """Whether somebody may go to the real API just now."""
@@ -102,8 +100,8 @@ class Session:
 
     def repatch(self) -> None:
         """Stand before other patches that came after ours."""
-        if self._attachment:
-            self._attachment.repatch()
+        if self._libraries:
+            self._libraries.repatch()
 
     def accusations(self) -> list[Accusation]:
         """Return what the rules find, up to now."""

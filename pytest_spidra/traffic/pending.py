@@ -27,11 +27,14 @@ class ConnectionLost:
         message: The error's text.
 
         exception: The very exception to raise, when there is one already.
+
+        partial: What came before it broke: a reply whose headers promise more body than it has. None: nothing.
     """
 
     error: str
     message: str
     exception: Exception | None = None
+    partial: Reply | None = None
 
 
 class UnanswerableError(Exception):
@@ -82,18 +85,24 @@ class PendingRequest:
         """Seconds that the client waits before it sees anything."""
         return self._resolution[0] if self._resolution else 0.0
 
-    def finish(self) -> Reply | ConnectionLost:
-        """Return what the client is to see now: a reply, or a broken connection."""
+    def finish(
+        self, seen: Callable[[ConnectionLost], str] = lambda lost: lost.error
+    ) -> Reply | ConnectionLost:
+        """Return what the client is to see now: a reply, or a broken connection.
+
+        Args:
+            seen: Returns the name of the error that the client sees, where the way to it has fewer than scripts.
+        """
         if self._resolution is None:
             msg = "a request that passes through is finished after `set_result`"
             raise RuntimeError(msg)
         _, result = self._resolution
-        self._note(result.error if isinstance(result, ConnectionLost) else result)
+        self._note(seen(result) if isinstance(result, ConnectionLost) else result)
         return result
 
-    def cancel(self) -> None:
-        """The client stopped waiting."""
-        self._note("cancelled")
+    def cancel(self, seen: str = "cancelled") -> None:
+        """The client stopped waiting; `seen` is the error's name when a timeout of its own was over."""
+        self._note(seen)
 
 
 class RequestHandler(Protocol):

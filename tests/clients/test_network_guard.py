@@ -14,12 +14,12 @@ import requests
 pytestmark = pytest.mark.spidra(rules="off")  # what is unsafe is done on purpose here
 
 WAYS = {
-    "requests": 'requests.get("https://api.spidra.io/api/batch/scrape", timeout=5)',
+    "requests": 'requests.get("https://api.spidra.io/other", timeout=5)',
     "requests through a proxy": (
-        'requests.get("https://api.spidra.io/api", proxies={"https": "http://127.0.0.1:9"}, timeout=5)'
+        'requests.get("https://api.spidra.io/other", proxies={"https": "http://127.0.0.1:9"}, timeout=5)'
     ),
     "urllib": 'urllib.request.urlopen("https://api.spidra.io/api/batch/scrape", timeout=5)',
-    "urllib3": 'urllib3.PoolManager(retries=False).request("GET", "https://api.spidra.io/api", timeout=5)',
+    "urllib3": 'urllib3.PoolManager(retries=False).request("GET", "https://api.spidra.io/ap", timeout=5)',
     "http.client": 'http.client.HTTPSConnection("api.spidra.io", timeout=5).request("GET", "/api")',
     "http.client through a proxy": (
         'http.client.HTTPSConnection("127.0.0.1", 9, timeout=5).set_tunnel("api.spidra.io")'
@@ -97,10 +97,10 @@ ADDRESS = "it asked for the address of api.spidra.io"
 PROXY = "it asked a proxy for api.spidra.io"
 CONNECTED = "it connected to api.spidra.io"
 SAID = {
-    "requests": ("GET https://api.spidra.io/api/batch/scrape by requests", ADDRESS),
-    "requests through a proxy": ("GET https://api.spidra.io/api by requests", PROXY),
+    "requests": ("GET https://api.spidra.io/other by requests", ADDRESS),
+    "requests through a proxy": ("GET https://api.spidra.io/other by requests", PROXY),
     "urllib": ("GET https://api.spidra.io/api/batch/scrape by urllib.request", ADDRESS),
-    "urllib3": ("GET https://api.spidra.io/api by urllib3", ADDRESS),
+    "urllib3": ("GET https://api.spidra.io/ap by urllib3", ADDRESS),
     "http.client": ("GET https://api.spidra.io/api by http.client", ADDRESS),
     "http.client through a proxy": ("A request", PROXY),
     "http.client, tunnel by name": ("A request", PROXY),
@@ -156,7 +156,8 @@ def test_what_goes_past_the_mock_fails_the_test_even_if_it_is_swallowed(run_test
 @pytest.mark.parametrize(
     ("way", "answer"),
     [
-        ("requests", "requests is answered by spidra_server, the same fake on a port of this machine"),
+        ("urllib", "urllib.request is answered by spidra_server, the same fake on a port of this machine"),
+        ("requests", "build the URL on spidra_mock.base_url, which is https://api.spidra.io/api."),
         (
             "another path by httpx",
             "build the URL on spidra_mock.base_url, which is https://api.spidra.io/api.",
@@ -165,7 +166,7 @@ def test_what_goes_past_the_mock_fails_the_test_even_if_it_is_swallowed(run_test
             "another scheme by httpx",
             "build the URL on spidra_mock.base_url, which is https://api.spidra.io/api.",
         ),
-        ("a transport of the user's own", "with transports of its own, httpx.HTTPTransport and"),
+        ("a transport of the user's own", "through transports of its own, httpx.HTTPTransport and"),
     ],
 )
 def test_the_message_says_what_would_have_answered(run_tests, way, answer):
@@ -261,7 +262,7 @@ def test_no_tunnel_reaches_the_proxy(run_tests, loopback):
         import requests
 
         def test_it(spidra_mock):
-            requests.get("https://api.spidra.io/api", proxies={{"https": "{loopback.url}"}}, timeout=5)
+            requests.get("https://api.spidra.io/other", proxies={{"https": "{loopback.url}"}}, timeout=5)
         """
     ).assert_outcomes(failed=1)
     assert loopback.seen == []

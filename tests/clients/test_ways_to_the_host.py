@@ -81,7 +81,7 @@ def test_early(early, GUARD):
 @pytest.fixture
 def late(host):
     yield
-    note("after the fixture", host, lambda _: ways.ask_requests(ways.URL))
+    note("after the fixture", host, lambda _: ways.ask_requests(ways.OTHER))
 
 @pytest.mark.spidra(clock="real", rules="off")
 def test_late(late, GUARD):

@@ -259,9 +259,11 @@ def httpx2():
     return httpx2
 
 
-way("httpx2", needs="httpx2")(lambda _: httpx2().get(URL, verify=False))
+way("httpx2", needs="httpx2")(lambda _: httpx2().get(OTHER, verify=False))
 way("httpx2, plain http", needs="httpx2")(lambda _: httpx2().get(PLAIN))
-way("httpx2, through a proxy", needs="httpx2")(lambda host: httpx2().get(URL, verify=False, proxy=host.proxy))
+way("httpx2, through a proxy", needs="httpx2")(
+    lambda host: httpx2().get(OTHER, verify=False, proxy=host.proxy)
+)
 way("httpx2, plain http through a proxy", needs="httpx2")(lambda host: httpx2().get(PLAIN, proxy=host.proxy))
 
 
@@ -269,17 +271,17 @@ way("httpx2, plain http through a proxy", needs="httpx2")(lambda host: httpx2().
 @run_async
 async def _(_):
     async with httpx2().AsyncClient(verify=False) as client:
-        await client.get(URL)
+        await client.get(OTHER)
 
 
 def opened_httpx2(_):
     client = httpx2().Client(verify=False)
-    client.get(URL)
+    client.get(OTHER)
     return client
 
 
 way("httpx2, a connection from before", needs="httpx2", before=opened_httpx2)(
-    lambda _, client: client.get(URL)
+    lambda _, client: client.get(OTHER)
 )
 
 
@@ -322,10 +324,10 @@ way("httpcore, a connection from before", before=opened_httpcore)(lambda _, pool
 
 ask_requests = functools.partial(requests.get, verify=False, timeout=5)
 
-way("requests")(lambda _: ask_requests(URL))
+way("requests")(lambda _: ask_requests(OTHER))
 way("requests, plain http")(lambda _: ask_requests(PLAIN))
-way("requests, another spelling")(lambda _: ask_requests(URL.replace(HOST, "API.Spidra.IO.")))
-way("requests, through a proxy")(lambda host: ask_requests(URL, proxies={"https": host.proxy}))
+way("requests, another spelling")(lambda _: ask_requests(OTHER.replace(HOST, "API.Spidra.IO.")))
+way("requests, through a proxy")(lambda host: ask_requests(OTHER, proxies={"https": host.proxy}))
 way("requests, plain http through a proxy")(lambda host: ask_requests(PLAIN, proxies={"http": host.proxy}))
 
 
@@ -333,25 +335,27 @@ way("requests, plain http through a proxy")(lambda host: ask_requests(PLAIN, pro
 def _(host):
     os.environ["HTTPS_PROXY"] = host.proxy
     try:
-        ask_requests(URL)
+        ask_requests(OTHER)
     finally:
         del os.environ["HTTPS_PROXY"]
 
 
 def opened_requests(_):
     session = requests.Session()
-    session.get(URL, verify=False, timeout=5)
+    session.get(OTHER, verify=False, timeout=5)
     return session
 
 
 way("requests, a connection from before", before=opened_requests)(
-    lambda _, session: session.get(URL, verify=False, timeout=5)
+    lambda _, session: session.get(OTHER, verify=False, timeout=5)
 )
-way("requests in a thread")(lambda _: ThreadPoolExecutor(1).submit(ask_requests, URL).result())
-way("urllib3")(lambda _: urllib3.PoolManager(cert_reqs="NONE", retries=False).request("GET", URL, timeout=5))
+way("requests in a thread")(lambda _: ThreadPoolExecutor(1).submit(ask_requests, OTHER).result())
+way("urllib3")(
+    lambda _: urllib3.PoolManager(cert_reqs="NONE", retries=False).request("GET", OTHER, timeout=5)
+)
 way("urllib3, through a proxy")(
     lambda host: urllib3.ProxyManager(host.proxy, cert_reqs="NONE", retries=False).request(
-        "GET", URL, timeout=5
+        "GET", OTHER, timeout=5
     )
 )
 way("urllib3, plain http through a proxy")(
@@ -581,7 +585,7 @@ async def by_httpx(host):
 way("httpx on uvloop, plain http through a proxy", needs="uvloop")(run_uvloop(by_httpx))
 
 
-async def by_aiohttp(host, url=URL, **options):
+async def by_aiohttp(host, url=OTHER, **options):
     import aiohttp
 
     async with (
@@ -609,7 +613,7 @@ def opened_aiohttp(_):
 
     async def open_session():
         session = aiohttp.ClientSession()
-        async with session.get(URL, ssl=False) as response:
+        async with session.get(OTHER, ssl=False) as response:
             await response.read()
         return session
 
@@ -621,7 +625,7 @@ def _(_, prepared):
     loop, session = prepared
 
     async def use():
-        async with session.get(URL, ssl=False) as response:
+        async with session.get(OTHER, ssl=False) as response:
             await response.read()
 
     loop.run_until_complete(use())
@@ -739,7 +743,7 @@ def in_process(method, target, *args):
         raise RuntimeError(msg)
 
 
-way("a child by fork")(lambda _: in_process("fork", ask_requests, URL))
+way("a child by fork")(lambda _: in_process("fork", ask_requests, OTHER))
 way("child: fork")(lambda host: in_process("fork", child, host.port))
 way("child: spawn")(lambda host: in_process("spawn", child, host.port))
 way("child: subprocess")(

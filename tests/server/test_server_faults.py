@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import threading
 import time
@@ -12,6 +13,7 @@ import requests
 from wire import connected, replies, request, rest, said, statuses, submit
 
 from pytest_spidra import gateway_error, http_error, ok, reply_lost, request_lost
+from pytest_spidra.scripting.steps import TRANSPORT_ERRORS
 from pytest_spidra.server import listener as listeners
 from pytest_spidra.sessions import server as servers
 from pytest_spidra.sessions.server import Server
@@ -66,7 +68,7 @@ def test_a_lost_request_is_a_closed_connection_and_there_is_no_batch(server, sen
         send(server)
     assert server.batches == []
     (exchange,) = server.exchanges
-    assert (exchange.seen, exchange.answered) == ("ConnectError", None)
+    assert (exchange.seen, exchange.answered) == ("ReadError", None)
 
 
 def test_a_lost_reply_ends_the_connection_in_order_and_a_lost_request_resets_it(server):
@@ -124,6 +126,43 @@ def test_a_cut_off_body_comes_in_a_whole_message(server, http):
         cut.json()
     assert (nothing.status_code, nothing.content) == (200, b"")
     assert (page.status_code, page.headers["content-type"]) == (502, "text/html")
+
+
+@pytest.mark.parametrize("name", TRANSPORT_ERRORS)
+def test_the_log_calls_a_break_what_the_client_sees(server, http, name):
+    """It has connected and sent its request: more than two ways to break are not left to it."""
+    server.batch.list.script(reply_lost(name), request_lost(name))
+    for _ in range(2):
+        with pytest.raises(httpx.TransportError) as raised:
+            http.get("/batch/scrape")
+        assert server.exchanges[-1].seen == type(raised.value).__name__
+
+
+@pytest.mark.parametrize(
+    ("send", "error"),
+    [
+        (with_httpx, httpx.RemoteProtocolError),
+        (with_requests, requests.exceptions.ChunkedEncodingError),
+    ],
+)
+def test_a_body_that_is_cut_breaks_the_connection_in_its_middle(server, send, error):
+    server.batch.submit.script(ok(body="cut"))
+    with pytest.raises(error):
+        send(server)
+    (exchange,) = server.exchanges
+    assert (exchange.seen, exchange.answered) == ("RemoteProtocolError", 202)
+    assert len(server.batches) == 1
+
+
+def test_half_of_a_body_that_is_cut_arrives(server):
+    server.batch.list.script(ok(body="cut"))
+    head, _, body = said(server, request("GET /api/batch/scrape HTTP/1.1"), half_closed=False).partition(
+        b"\r\n\r\n"
+    )
+    (length,) = re.findall(rb"content-length: (\d+)", head)
+    assert head.startswith(b"HTTP/1.1 200 OK")
+    assert len(body) == int(length) // 2
+    assert body.startswith(b'{"jobs":[')
 
 
 # -- slow ------------------------------------------------------------------------------------------------
