@@ -14,7 +14,7 @@ from pytest_spidra import (
     service_busy,
     too_many_pending,
 )
-from pytest_spidra.scripting.steps import TRANSPORT_ERRORS
+from pytest_spidra.scripting.lost import TRANSPORT_ERRORS
 
 URLS = ["https://a.example/", "https://b.example/"]
 ENDPOINTS = {

@@ -13,7 +13,7 @@ import requests
 from wire import connected, replies, request, rest, said, statuses, submit
 
 from pytest_spidra import gateway_error, http_error, ok, reply_lost, request_lost
-from pytest_spidra.scripting.steps import TRANSPORT_ERRORS
+from pytest_spidra.scripting.lost import TRANSPORT_ERRORS
 from pytest_spidra.server import listener as listeners
 from pytest_spidra.sessions import server as servers
 from pytest_spidra.sessions.server import Server
