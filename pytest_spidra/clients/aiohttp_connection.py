@@ -111,17 +111,19 @@ class Answering:
 
     async def _answer(self, asked: Any) -> None:
         __tracebackhide__ = True
-        limits = self._timeouts
-        total = limits.total and max(limits.total - (self._loop.time() - self._began), 0.0)
-        read_timeout, by_total = _shorter(limits.sock_read, total)
+        given = self._timeouts
+        total = given.total and max(given.total - (self._loop.time() - self._began), 0.0)
+        limits = {
+            "Connect": _shorter(_shorter(given.sock_connect, given.connect)[0], total),
+            "Pool": _shorter(given.connect, total),
+            "Read": _shorter(given.sock_read, total),
+        }
         pending = self._adapter.attachment.send(
             asked.method,
             asked.url.raw_path_qs,
             header_values(asked.headers),
             self._wire.body(asked.headers),
-            connect_timeout=_shorter(limits.sock_connect, _shorter(limits.connect, total)[0])[0],
-            read_timeout=read_timeout,
-            pool_timeout=limits.connect,
+            **{f"{name.lower()}_timeout": seconds for name, (seconds, _) in limits.items()},
         )
         timer = asked._timer  # noqa: SLF001 - it tells aiohttp's own timeout from a cancelled task
 
@@ -135,7 +137,10 @@ class Answering:
         lost = result if isinstance(result, ConnectionLost) else None
         reply = lost.partial if lost else cast(Reply, result)
         if reply is None:
-            raise self._adapter.error(cast(ConnectionLost, lost), asked, by_total=by_total)
+            error = cast(ConnectionLost, lost).error
+            if limits.get(error.removesuffix("Timeout"), (None, False))[1]:
+                raise TimeoutError  # as asyncio ends the wait for the whole request
+            raise self._adapter.error(cast(ConnectionLost, lost), asked)
         bodiless = reply.status in BODILESS or asked.method == "HEAD"
         self.data_received(_serialized(reply, b"" if bodiless else reply.content))
         if lost:

@@ -14,9 +14,10 @@ from contextlib import contextmanager
 import httpx
 import respx
 
-from pytest_spidra import rules
 from pytest_spidra.clock.virtual import VirtualClock
-from pytest_spidra.sessions.session import FakeSession, Settings
+from pytest_spidra.sessions.fake_sessions import FakeSession
+from pytest_spidra.settings import Settings
+from pytest_spidra.verdicts.rules.judge import judge
 
 BASE_URL = "https://api.spidra.io/api"
 URLS = [f"https://shop.example/{number}" for number in range(50)]
@@ -28,8 +29,11 @@ ROUNDS = 31
 def session(**settings):
     """Yield an open session."""
     session = FakeSession(Settings(base_url=BASE_URL, request_limit=10_000, **settings))
-    with session.open():
+    session.open()
+    try:
         yield session
+    finally:
+        session.close()
 
 
 def empty_session():
@@ -40,8 +44,9 @@ def empty_session():
 
 def empty_clock():
     """Start and stop a virtual clock."""
-    with VirtualClock():
-        pass
+    clock = VirtualClock()
+    clock.start()
+    clock.stop()
 
 
 def empty_respx():
@@ -90,7 +95,7 @@ def judged():
     with session() as opened:
         opened.factory(URLS)
         poll(CLIENT)
-        rules.judge(opened.mock.exchanges)
+        judge(opened.mock.exchanges)
 
 
 CLIENT = httpx.Client()
