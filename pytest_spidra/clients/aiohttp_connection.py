@@ -161,19 +161,23 @@ class Answering:
             connection.close()
         reply = Reply(message.code, content, header_values(message.headers))
         response = _serialized(reply, content)
-        plain = await self._decompressed(response)
+        plain = await self._decompressed(response, content)
         if plain != content:
             headers = {name: value for name, value in reply.headers.items() if name not in OF_THE_WIRE}
             reply = Reply(message.code, plain, headers)
         return Original(reply, response)
 
-    async def _decompressed(self, response: bytes) -> bytes:
-        """Return a reply's body as aiohttp's own parser makes it of these bytes."""
-        protocol = self._adapter.library.client_proto.ResponseHandler(self._loop)
+    async def _decompressed(self, response: bytes, sent: bytes) -> bytes:
+        """Return a reply's body as aiohttp's own parser makes it; as it was sent where that fails."""
+        library = self._adapter.library
+        protocol = library.client_proto.ResponseHandler(self._loop)
         self._expect_reply(protocol, auto_decompress=True)
         protocol.data_received(response)
         _, payload = await protocol.read()
-        content: bytes = await payload.read()
+        try:
+            content: bytes = await payload.read()
+        except library.ClientPayloadError:
+            return sent
         return content
 
     def _expect_reply(self, protocol: Any, **params: Any) -> None:

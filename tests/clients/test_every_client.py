@@ -6,13 +6,17 @@ import asyncio
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
+import httpx
 import pytest
 import requests
 import urllib3
 from table_of_clients import CLIENTS, every_client
 
 from pytest_spidra import http_error
+from pytest_spidra.clients.adapter import Attachment
+from pytest_spidra.clients.urllib3 import Urllib3Adapter
 
 aiohttp = pytest.importorskip("aiohttp", reason="the lowest versions go without it")
 
@@ -335,6 +339,40 @@ def test_a_reply_is_streamed(spidra_mock):
             return [chunk async for chunk in response.content.iter_chunked(8)]
 
     assert b"".join(asyncio.run(ask())).startswith(b'{"jobs":[]')
+
+
+@every_client
+def test_an_error_of_a_route_is_the_client_s_own(spidra_mock, client):
+    """A route of respx's raises httpx's errors; a client of another library sees its own of that name."""
+    if "Retry" in client.name or "httpx-aiohttp" in client.name:
+        pytest.skip("what it makes of an error is its own affair")
+    spidra_mock.router["batch.list"].mock(side_effect=httpx.ReadTimeout("no answer"))
+    with pytest.raises(client.error("ReadTimeout"), match="no answer"):
+        client.ask("GET", URL, None)
+    spidra_mock.router["batch.list"].mock(side_effect=ZeroDivisionError("by the user's own route"))
+    with pytest.raises(ZeroDivisionError):
+        client.ask("GET", URL, None)
+    assert [one.seen for one in spidra_mock.exchanges] == ["ReadTimeout", "ZeroDivisionError"]
+
+
+def test_a_urllib3_of_before_is_left_alone():
+    """It sends in another way; the network guard refuses it."""
+
+    class Pool:
+        def _make_request(self, conn, method, url, **options):
+            """As version 1 has it."""
+
+    before = vars(Pool)["_make_request"]
+    old = SimpleNamespace(connectionpool=SimpleNamespace(HTTPConnectionPool=Pool), HTTPResponse=object)
+    Urllib3Adapter(Attachment(None), Hashable(vars(old))).close()
+    assert vars(Pool)["_make_request"] is before
+
+
+class Hashable(SimpleNamespace):
+    def __init__(self, names):
+        super().__init__(**names)
+
+    __hash__ = object.__hash__
 
 
 def test_cookies_of_a_reply_are_kept(spidra_mock):
