@@ -401,7 +401,9 @@ def test_a_pool_with_one_connection_serves_request_after_request(spidra_mock):
     from pytest_spidra import reply_lost, request_lost  # noqa: PLC0415 - only here
 
     spidra_mock.batch.list.script(request_lost("PoolTimeout"), reply_lost())
-    with urllib3.HTTPSConnectionPool("api.spidra.io", maxsize=1, block=True, retries=False) as pool:
+    with urllib3.HTTPSConnectionPool(
+        "api.spidra.io", maxsize=1, block=True, retries=False, timeout=5
+    ) as pool:
         for error in (urllib3.exceptions.EmptyPoolError, urllib3.exceptions.ReadTimeoutError):
             with pytest.raises(error):
                 pool.request("GET", "/api/batch/scrape", headers=KEY, pool_timeout=1)
