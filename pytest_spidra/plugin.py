@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def spidra_mock(request: pytest.FixtureRequest) -> SpidraMock:
-    """A fake Spidra behind every httpx client: script its failures, then look at what the client did.
+    """A fake Spidra behind every HTTP client: script its failures, then look at what the client did.
 
-    Requests of httpx and of the official SDK to https://api.spidra.io/api are answered by a fake of the batch
-    API; nothing leaves the machine.
+    Requests of httpx, httpx2, requests, urllib3, aiohttp and the official SDK to https://api.spidra.io/api are
+    answered by a fake of the batch API; nothing leaves the machine.
 
         spidra_mock.batch.submit.script(503)                       # the first submit is refused
         spidra_mock.batch.outcomes({url: [failed(), completed()]}) # this URL fails once
@@ -129,7 +129,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_fixture_setup(request: pytest.FixtureRequest) -> Generator[None, Any, Any]:
-    """Stay in front of fixtures that patch httpx, too (pytest-httpx's does), whatever their order.
+    """Stay in front of fixtures that replace functions of HTTP libraries (pytest-httpx's does), whatever their order.
 
     The real API and its key are put out of a test's reach before the first fixture of its own.
     """

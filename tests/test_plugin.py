@@ -774,7 +774,7 @@ def test_fixtures_are_described(run_tests):
     result.stdout.fnmatch_lines(
         [
             "spidra_mock -- *plugin.py:*",
-            "    A fake Spidra behind every httpx client: script its failures, then look at what *.",
+            "    A fake Spidra behind every HTTP client: script its failures, then look at what *.",
         ],
         consecutive=True,
     )

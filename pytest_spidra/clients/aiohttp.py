@@ -35,7 +35,7 @@ class AiohttpAdapter:
     def __init__(self, attachment: Attachment, library: Any) -> None:
         self.attachment = attachment
         self.library = library
-        self._protocol = type("AnsweringProtocol", (Answering, library.client_proto.ResponseHandler), {})
+        self._protocol = _protocol(library)
         self._patched: list[tuple[type, str, Any, Any]] = []
         connector = library.BaseConnector
         self._patch(connector, "connect", self._connecting(vars(connector)["connect"]))
@@ -87,8 +87,8 @@ class AiohttpAdapter:
 
         return _create_connection
 
-    def error(self, lost: ConnectionLost, request: Any, *, by_total: bool) -> Exception:
-        """Return the error that aiohttp raises; `by_total`: it is the whole request's timeout that is over."""
+    def error(self, lost: ConnectionLost, request: Any) -> Exception:
+        """Return the error that aiohttp raises."""
         library, message, key = self.library, lost.message, request.connection_key
         refused = OSError(errno.ECONNREFUSED, message)
         made: dict[str, Callable[[], Exception]] = {
@@ -102,14 +102,18 @@ class AiohttpAdapter:
             "WriteError": lambda: library.ClientOSError(errno.EPIPE, message),
             "WriteTimeout": lambda: library.SocketTimeoutError(message),
             "ReadError": lambda: library.ClientOSError(errno.ECONNRESET, message),
-            # Not one of the socket's, but the one by which asyncio ends a wait.
-            "ReadTimeout": lambda: TimeoutError() if by_total else library.SocketTimeoutError(message),
+            "ReadTimeout": lambda: library.SocketTimeoutError(message),
             "CloseError": lambda: library.ClientConnectionError(message),
             "RemoteProtocolError": lambda: library.ServerDisconnectedError(message),
             "LocalProtocolError": lambda: library.ClientConnectionError(message),
             "ProxyError": lambda: library.ClientProxyConnectionError(key, refused),
         }
         return own_error(lost, "aiohttp", made) or made[lost.error]()
+
+
+@functools.cache
+def _protocol(library: Any) -> Any:
+    return type("AnsweringProtocol", (Answering, library.client_proto.ResponseHandler), {})
 
 
 def _kinds(kind: type) -> list[type]:

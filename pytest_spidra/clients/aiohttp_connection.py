@@ -111,17 +111,19 @@ class Answering:
 
     async def _answer(self, asked: Any) -> None:
         __tracebackhide__ = True
-        limits = self._timeouts
-        total = limits.total and max(limits.total - (self._loop.time() - self._began), 0.0)
-        read_timeout, by_total = _shorter(limits.sock_read, total)
+        given = self._timeouts
+        total = given.total and max(given.total - (self._loop.time() - self._began), 0.0)
+        limits = {
+            "Connect": _shorter(_shorter(given.sock_connect, given.connect)[0], total),
+            "Pool": _shorter(given.connect, total),
+            "Read": _shorter(given.sock_read, total),
+        }
         pending = self._adapter.attachment.send(
             asked.method,
             asked.url.raw_path_qs,
             header_values(asked.headers),
             self._wire.body(asked.headers),
-            connect_timeout=_shorter(limits.sock_connect, _shorter(limits.connect, total)[0])[0],
-            read_timeout=read_timeout,
-            pool_timeout=limits.connect,
+            **{f"{name.lower()}_timeout": seconds for name, (seconds, _) in limits.items()},
         )
         timer = asked._timer  # noqa: SLF001 - it tells aiohttp's own timeout from a cancelled task
 
@@ -135,7 +137,10 @@ class Answering:
         lost = result if isinstance(result, ConnectionLost) else None
         reply = lost.partial if lost else cast(Reply, result)
         if reply is None:
-            raise self._adapter.error(cast(ConnectionLost, lost), asked, by_total=by_total)
+            error = cast(ConnectionLost, lost).error
+            if limits.get(error.removesuffix("Timeout"), (None, False))[1]:
+                raise TimeoutError  # as asyncio ends the wait for the whole request
+            raise self._adapter.error(cast(ConnectionLost, lost), asked)
         bodiless = reply.status in BODILESS or asked.method == "HEAD"
         self.data_received(_serialized(reply, b"" if bodiless else reply.content))
         if lost:
@@ -156,19 +161,23 @@ class Answering:
             connection.close()
         reply = Reply(message.code, content, header_values(message.headers))
         response = _serialized(reply, content)
-        plain = await self._decompressed(response)
+        plain = await self._decompressed(response, content)
         if plain != content:
             headers = {name: value for name, value in reply.headers.items() if name not in OF_THE_WIRE}
             reply = Reply(message.code, plain, headers)
         return Original(reply, response)
 
-    async def _decompressed(self, response: bytes) -> bytes:
-        """Return a reply's body as aiohttp's own parser makes it of these bytes."""
-        protocol = self._adapter.library.client_proto.ResponseHandler(self._loop)
+    async def _decompressed(self, response: bytes, sent: bytes) -> bytes:
+        """Return a reply's body as aiohttp's own parser makes it; as it was sent where that fails."""
+        library = self._adapter.library
+        protocol = library.client_proto.ResponseHandler(self._loop)
         self._expect_reply(protocol, auto_decompress=True)
         protocol.data_received(response)
         _, payload = await protocol.read()
-        content: bytes = await payload.read()
+        try:
+            content: bytes = await payload.read()
+        except library.ClientPayloadError:
+            return sent
         return content
 
     def _expect_reply(self, protocol: Any, **params: Any) -> None:

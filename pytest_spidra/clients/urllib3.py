@@ -45,9 +45,7 @@ class Urllib3Adapter:
     def __init__(self, attachment: Attachment, library: Any) -> None:
         self._attachment = attachment
         self._library = library
-        self._version: dict[str, Any] = {"version": HTTP_1_1}
-        if "version_string" in inspect.signature(library.HTTPResponse).parameters:  # since 2.2
-            self._version["version_string"] = "HTTP/1.1"
+        self._version = _version(library)
         self._patched: list[tuple[type, str, Any, Any]] = []
         pools = library.connectionpool
         if is_answered(library):
@@ -220,6 +218,14 @@ class Urllib3Adapter:
         return made[lost.error]()
 
 
+@functools.cache
+def _version(library: Any) -> dict[str, Any]:
+    """Return how a response is told that it came by HTTP/1.1."""
+    known = inspect.signature(library.HTTPResponse).parameters
+    return {"version": HTTP_1_1} | ({"version_string": "HTTP/1.1"} if "version_string" in known else {})
+
+
+@functools.cache
 def is_answered(library: Any) -> bool:
     """Whether this is a urllib3 that is answered: one before version 2, and urllib3-future, send in other ways."""
     pool = library.connectionpool.HTTPConnectionPool

@@ -1,6 +1,6 @@
 """A real HTTP/1.1 server on a port, for clients in other processes and other languages.
 
-What comes in over a socket is handed to the same handler as the requests of httpx, so scripts, log and rules are
+What comes in over a socket is handed to the same handler as the requests of clients in process, so scripts, log and rules are
 the same.
 """
 

@@ -44,8 +44,9 @@ def empty_session():
 
 def empty_clock():
     """Start and stop a virtual clock."""
-    with VirtualClock():
-        pass
+    clock = VirtualClock()
+    clock.start()
+    clock.stop()
 
 
 def empty_respx():

@@ -1,8 +1,8 @@
 // Sends requests one after the other and prints what came of each: a status, or a word for the break.
 //
-//   node ask.mjs API_KEY '[["GET", "http://…", null], …]'
+//   node ask.mjs API_KEY SECONDS '[["GET", "http://…", null], …]'
 
-const [key, asked] = process.argv.slice(2);
+const [key, patience, asked] = process.argv.slice(2);
 const seen = [];
 
 for (const [method, url, body] of JSON.parse(asked)) {
@@ -12,7 +12,7 @@ for (const [method, url, body] of JSON.parse(asked)) {
       method,
       headers: { "x-api-key": key, "content-type": "application/json" },
       body: body && JSON.stringify(body),
-      signal: AbortSignal.timeout(3000),
+      signal: AbortSignal.timeout(1000 * patience),
     });
     await response.arrayBuffer();
     seen.push(response.status);

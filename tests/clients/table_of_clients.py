@@ -139,7 +139,7 @@ REQUESTS_RETRY = {"PoolTimeout": urllib3.exceptions.EmptyPoolError}
 
 def with_aiohttp(library):
     async def ask(method, url, json):
-        timeout = library.ClientTimeout(sock_connect=TIMEOUT, sock_read=TIMEOUT)
+        timeout = library.ClientTimeout(connect=TIMEOUT, sock_connect=TIMEOUT, sock_read=TIMEOUT)
         async with (
             library.ClientSession(headers=KEY, timeout=timeout) as session,
             session.request(method, url, json=json) as response,

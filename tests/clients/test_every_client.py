@@ -6,13 +6,17 @@ import asyncio
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
+import httpx
 import pytest
 import requests
 import urllib3
 from table_of_clients import CLIENTS, every_client
 
 from pytest_spidra import http_error
+from pytest_spidra.clients.adapter import Attachment
+from pytest_spidra.clients.urllib3 import Urllib3Adapter
 
 aiohttp = pytest.importorskip("aiohttp", reason="the lowest versions go without it")
 
@@ -337,6 +341,40 @@ def test_a_reply_is_streamed(spidra_mock):
     assert b"".join(asyncio.run(ask())).startswith(b'{"jobs":[]')
 
 
+@every_client
+def test_an_error_of_a_route_is_the_client_s_own(spidra_mock, client):
+    """A route of respx's raises httpx's errors; a client of another library sees its own of that name."""
+    if "Retry" in client.name or "httpx-aiohttp" in client.name:
+        pytest.skip("what it makes of an error is its own affair")
+    spidra_mock.router["batch.list"].mock(side_effect=httpx.ReadTimeout("no answer"))
+    with pytest.raises(client.error("ReadTimeout"), match="no answer"):
+        client.ask("GET", URL, None)
+    spidra_mock.router["batch.list"].mock(side_effect=ZeroDivisionError("by the user's own route"))
+    with pytest.raises(ZeroDivisionError):
+        client.ask("GET", URL, None)
+    assert [one.seen for one in spidra_mock.exchanges] == ["ReadTimeout", "ZeroDivisionError"]
+
+
+def test_a_urllib3_of_before_is_left_alone():
+    """It sends in another way; the network guard refuses it."""
+
+    class Pool:
+        def _make_request(self, conn, method, url, **options):
+            """As version 1 has it."""
+
+    before = vars(Pool)["_make_request"]
+    old = SimpleNamespace(connectionpool=SimpleNamespace(HTTPConnectionPool=Pool), HTTPResponse=object)
+    Urllib3Adapter(Attachment(None), Hashable(vars(old))).close()
+    assert vars(Pool)["_make_request"] is before
+
+
+class Hashable(SimpleNamespace):
+    def __init__(self, names):
+        super().__init__(**names)
+
+    __hash__ = object.__hash__
+
+
 def test_cookies_of_a_reply_are_kept(spidra_mock):
     spidra_mock.batch.list.always(http_error(503, headers={"Set-Cookie": "lane=7; Path=/"}))
     with requests.Session() as session:
@@ -363,7 +401,9 @@ def test_a_pool_with_one_connection_serves_request_after_request(spidra_mock):
     from pytest_spidra import reply_lost, request_lost  # noqa: PLC0415 - only here
 
     spidra_mock.batch.list.script(request_lost("PoolTimeout"), reply_lost())
-    with urllib3.HTTPSConnectionPool("api.spidra.io", maxsize=1, block=True, retries=False) as pool:
+    with urllib3.HTTPSConnectionPool(
+        "api.spidra.io", maxsize=1, block=True, retries=False, timeout=5
+    ) as pool:
         for error in (urllib3.exceptions.EmptyPoolError, urllib3.exceptions.ReadTimeoutError):
             with pytest.raises(error):
                 pool.request("GET", "/api/batch/scrape", headers=KEY, pool_timeout=1)

@@ -212,6 +212,44 @@ def test_all(responses, spidra_mock, aioresponses, respx_router):
     ).assert_outcomes(passed=1)
 
 
+def test_what_plugins_put_back_after_the_test_passes_on_and_is_gone_in_the_end(run):
+    """The second has found us before the first, and puts us back when our test is over."""
+    run(
+        """
+PLUGINS = []
+
+def test_begun(spidra_mock):
+    for status in (201, 202):
+        PLUGINS.append(responses_library.RequestsMock(assert_all_requests_are_fired=False))
+        PLUGINS[-1].start()
+        PLUGINS[-1].get(OTHER, status=status)
+    assert [by_requests(OURS), by_requests(OTHER)] == [401, 202]
+
+def test_ended():
+    assert by_requests(OTHER) == 202
+    PLUGINS.pop().stop()
+    assert by_requests(OTHER) == 201
+    with pytest.raises(requests.ConnectionError, match="Connection refused by Responses"):
+        by_requests(OURS)
+    PLUGINS.pop().stop()
+    assert requests.adapters.HTTPAdapter.send.__globals__["__name__"] == "requests.adapters"
+        """
+    ).assert_outcomes(passed=2)
+
+
+def test_addresses_that_are_none_are_refused_as_they_always_are(run):
+    run(
+        """
+def test_it(responses, aioresponses, spidra_mock):
+    with pytest.raises(requests.exceptions.InvalidURL):
+        requests.get("https://a.example:port/", timeout=5)
+    with pytest.raises(TypeError):
+        by_aiohttp(5)
+    by_requests(OTHER)
+        """
+    ).assert_outcomes(passed=1)
+
+
 def test_what_a_plugin_does_not_know_it_still_refuses(run):
     run(
         """

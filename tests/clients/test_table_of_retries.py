@@ -84,7 +84,7 @@ def test_a_transport_with_retries_retries_nothing_else(spidra_mock, library, way
 
 
 def by_urllib3(**settings):
-    with urllib3.PoolManager(retries=urllib3.Retry(**settings)) as pool:
+    with urllib3.PoolManager(retries=urllib3.Retry(**settings), timeout=10) as pool:
         return pool.request("GET", URL, headers=KEY).status
 
 

@@ -52,9 +52,26 @@ def ended(server, number):
     raise AssertionError(msg)
 
 
-def curl(server, method, url, body):
+def patience(step):
+    """Return the seconds that a client waits: few where it is to wait in vain."""
+    return 3 if str(step.error).endswith("Timeout") else 30
+
+
+def curl(server, step, method, url, body):
     """Return curl's exit code and the status that it saw."""
-    command = [CURL, "-s", "-o", "/dev/null", "-w", "%{http_code}", "-m", "3", "-X", method, url]
+    command = [
+        CURL,
+        "-s",
+        "-o",
+        "/dev/null",
+        "-w",
+        "%{http_code}",
+        "-m",
+        str(patience(step)),
+        "-X",
+        method,
+        url,
+    ]
     command += ["-H", f"x-api-key: {server.api_key}"]
     if body:
         command += ["-H", "content-type: application/json", "-d", json.dumps(body)]
@@ -68,7 +85,7 @@ def test_curl_sees_a_reply(spidra_server, requests_of, step, expected):
     step = short(step)
     for number, (endpoint, *asked) in enumerate(requests_of(step)):
         healthy = HEALTHY[endpoint]
-        assert curl(spidra_server, *asked) == (0, expected or healthy)
+        assert curl(spidra_server, step, *asked) == (0, expected or healthy)
         exchange = ended(spidra_server, number)
         assert (exchange.seen, exchange.request_json) == (expected or healthy, asked[2])
         assert exchange.answered == (healthy if step.processed else None)
@@ -78,18 +95,18 @@ def test_curl_sees_a_reply(spidra_server, requests_of, step, expected):
 @pytest.mark.parametrize("step", LOSSES, ids=repr)
 def test_the_log_calls_a_break_what_curl_sees(spidra_server, requests_of, step):
     for number, (endpoint, *asked) in enumerate(requests_of(step)):
-        code, status = curl(spidra_server, *asked)
+        code, status = curl(spidra_server, step, *asked)
         exchange = ended(spidra_server, number)
         assert exchange.seen in BREAKS[code]
         assert status == (HEALTHY[endpoint] if step.body == "cut" else 0)
         assert exchange.answered == (HEALTHY[endpoint] if step.processed else None)
 
 
-def node(server, asked):
+def node(server, step, asked):
     """Return what Node's fetch saw of each request: a status or a word for the break."""
     words = [[method, url, body] for _, method, url, body in asked]
     done = subprocess.run(  # noqa: S603 - our own words
-        [NODE, str(SCRIPT), server.api_key, json.dumps(words)],
+        [NODE, str(SCRIPT), server.api_key, str(patience(step)), json.dumps(words)],
         capture_output=True,
         text=True,
         check=True,
@@ -101,7 +118,7 @@ def node(server, asked):
 @pytest.mark.skipif(NODE is None, reason="node is not on this machine")
 @pytest.mark.parametrize(("step", "expected"), REPLIES, ids=repr)
 def test_node_sees_a_reply(spidra_server, requests_of, step, expected):
-    assert node(spidra_server, requests_of(short(step))) == [
+    assert node(spidra_server, step, requests_of(short(step))) == [
         expected or status for status in HEALTHY.values()
     ]
     assert [one.seen for one in spidra_server.exchanges] == [
@@ -112,7 +129,7 @@ def test_node_sees_a_reply(spidra_server, requests_of, step, expected):
 @pytest.mark.skipif(NODE is None, reason="node is not on this machine")
 @pytest.mark.parametrize("step", LOSSES, ids=repr)
 def test_the_log_calls_a_break_what_node_sees(spidra_server, requests_of, step):
-    saw = node(spidra_server, requests_of(step))
+    saw = node(spidra_server, step, requests_of(step))
     meant = {
         "ECONNRESET": {"ReadError"},
         "timeout": {"ReadTimeout", "cancelled"},
