@@ -9,11 +9,15 @@ import pytest
 from pytest_spidra.cassettes.locks import alone_with
 
 REPEATED = """
-import os
-
 @pytest.mark.parametrize("__pytest_repeat_step_number", range(3), ids=["1-3", "2-3", "3-3"])
 @pytest.mark.spidra(modes="replay")
 def test_prices(spidra_api, __pytest_repeat_step_number):
+    with plain(spidra_api) as client:
+        submit(client)
+"""
+
+ONE = """
+def test_prices(spidra_api):
     with plain(spidra_api) as client:
         submit(client)
 """
@@ -37,9 +41,7 @@ def test_workers_that_repeat_a_test_record_it_once(suite, record, api, cassettes
 
 
 def test_a_recorded_test_says_so_under_the_id_that_it_has_when_it_is_replayed(suite, record):
-    run = suite(
-        "def test_prices(spidra_api):\n    submit(plain(spidra_api))\n", ini="spidra_modes = replay\n"
-    )
+    run = suite(ONE, ini="spidra_modes = replay\n")
     run("-v", *record()).stdout.fnmatch_lines(["test_shop.py::test_prices?replay? RECORDED*"])
     run("-v").stdout.fnmatch_lines(["test_shop.py::test_prices?replay? PASSED*"])
 
