@@ -6,11 +6,11 @@ import os
 import sys
 import threading
 import weakref
-from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from pytest_spidra.cassettes.errors import CassetteError
+from pytest_spidra.cassettes.locks import alone_in
 from pytest_spidra.cassettes.recording import Times
 from pytest_spidra.cassettes.secret_values import unified
 from pytest_spidra.clients.network_errors import NOT_SENT, innermost, reasons
@@ -24,7 +24,6 @@ from pytest_spidra.traffic.secret_patterns import SHORTEST_KEY
 from pytest_spidra.verdicts.messages import paragraph
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from pytest_spidra.cassettes.format import Format
@@ -152,7 +151,7 @@ class Recorder:
         done = [self._done[number] for number in sorted(self._done)]
         if self._saved == len(done):
             return
-        with _alone_in(self.path.parent):
+        with alone_in(self.path.parent):
             if self._saved is None:
                 self._refuse_sharing(done)
             self._writing.write(self.path, done, self._base_url, self._keys, self._test)
@@ -262,24 +261,6 @@ class RecordedCall:
         """The client stopped waiting; what has come by then stays recorded."""
         if not self._recorder.has(self):
             self._recorder.broke(self, "was given up by the client before its reply came")
-
-
-@contextmanager
-def _alone_in(folder: Path) -> Iterator[None]:
-    """Let no other process of this kind write into a folder meanwhile, where there is a way to say so."""
-    number = None
-    # Windows, or a file system without locks; what is wrong with the folder is told later.
-    with suppress(ImportError, OSError):
-        import fcntl
-
-        folder.mkdir(parents=True, exist_ok=True)
-        number = os.open(folder, os.O_RDONLY)
-        fcntl.flock(number, fcntl.LOCK_EX)  # a process that dies lets go of it
-    try:
-        yield
-    finally:
-        if number is not None:
-            os.close(number)
 
 
 def _same_requests(there: list[Request], sent: list[Request]) -> bool:

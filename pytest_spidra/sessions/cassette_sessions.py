@@ -86,6 +86,15 @@ class Cassette:
         except (CassetteError, OSError):
             return True  # what is wrong with it is told when it is read
 
+    @property
+    def is_of_this_run(self) -> bool:
+        """Whether this run has recorded it already: who repeats tests pays once."""
+        try:
+            path, reading = self.opened()
+            return path.stat().st_mtime >= self.began and reading.read(path).test == self.owner
+        except (CassetteError, OSError):
+            return False
+
 
 class ReplaySession(Session):
     """A test that a cassette answers. Time is virtual, and begins when the recording began."""

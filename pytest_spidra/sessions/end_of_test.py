@@ -131,6 +131,7 @@ class EndOfTest:
             if self._passed and (wrong := self._saved()):
                 self._passed = False
                 report.outcome, report.longrepr = "failed", wrong
+            vars(report)["spidra_recorded"] = self._passed and self.session.records
             if report.failed:
                 self._show(report, self._accusations)
         if call.when == "teardown" or (call.when == "call" and (self.session.told or self._accusations)):

@@ -25,7 +25,7 @@ _OF_THE_TEST = frozenset({"nodeid", "location", "keywords", "when", "outcome"})
 
 
 class ReportRedaction:
-    """A plugin of pytest that cleans reports before any other sees them."""
+    """A plugin of pytest that cleans reports before any other sees them, and says in them what was recorded."""
 
     def __init__(self, config: pytest.Config) -> None:
         key = os.environ.get(KEY_VARIABLE, "").strip()
@@ -46,6 +46,15 @@ class ReportRedaction:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Clean the report of a test."""
         self._text.clean_attributes(report, but=_OF_THE_TEST)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, str] | None:
+        """Say of a test that it was recorded: its id is the one that it has when it is replayed."""
+        return (
+            ("passed", ".", "RECORDED")
+            if getattr(report, "spidra_recorded", False) and report.passed
+            else None
+        )
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:

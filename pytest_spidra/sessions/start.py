@@ -5,10 +5,12 @@ from __future__ import annotations
 import functools
 import os
 import sys
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
 
+from pytest_spidra.cassettes.locks import alone_with
 from pytest_spidra.cassettes.naming import cassette_name, own_id
 from pytest_spidra.sessions.end_of_test import EndOfTest
 from pytest_spidra.sessions.fake_sessions import FakeSession, ServerSession
@@ -62,7 +64,11 @@ def start_api(request: pytest.FixtureRequest, vcr_config: dict[str, Any]) -> Ses
         _id_of(request.node),
     )
     record = request.config.getoption("spidra_record")
-    if record == "all" or (record == "once" and not cassette.exists):
+    if record != "none" and "PYTEST_XDIST_WORKER" in os.environ:
+        lock = ExitStack()
+        lock.enter_context(alone_with(cassette.path, cassette.owner))
+        request.addfinalizer(lock.close)
+    if (record == "all" and not cassette.is_of_this_run) or (record == "once" and not cassette.exists):
         key = os.environ.get(KEY_VARIABLE)
         secrets = request.config.stash[SHOWN_SECRETS]
         return _started(

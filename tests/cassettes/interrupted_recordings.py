@@ -73,7 +73,7 @@ def interrupted(folder, url, kind, lasts, dice, size):
         os.kill(child, signal.SIGKILL)
     elif kind == "killed while it was written":
         select.select([telling], [], [], 60)
-        time.sleep(dice.uniform(0, 0.05))
+        time.sleep(dice.uniform(0, lasts / 2))
         os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
     os.close(telling)
@@ -83,9 +83,9 @@ def _prepare(kind, moment, told, size):
     if kind == "killed while it was written":
         save = Writing.save_cassette
 
-        def telling(*arguments):
+        def telling(*arguments, **named):
             os.close(told)
-            save(*arguments)
+            save(*arguments, **named)
 
         Writing.save_cassette = telling
     elif kind in {"an exception", "Ctrl-C"}:
