@@ -417,8 +417,8 @@ def test_an_endless_loop_ends_with_the_timeline(run_tests):
             "To fix it, give the loop a deadline or a highest number of attempts, and",
             "end it on every terminal status and on every error that is not",
             "transient. To allow it, raise the limit:",
-            "@pytest.mark.spidra(request_limit=…), or the ini option",
-            "spidra_request_limit.",
+            "@pytest.mark.spidra(request_limit=…), mock_spidra(request_limit=…), or",
+            "the ini option spidra_request_limit.",
             "",
             "Sent from *.py:*, in ask.",
         ],
@@ -871,7 +871,7 @@ def test_a_run_that_does_not_use_the_plugin_imports_nothing_heavy(pytester, monk
             assert request.config.pluginmanager.has_plugin("pytest_spidra.plugin")
             assert [name for name in {HEAVY.split()} if name in sys.modules] == []
             ours = [name for name in sys.modules if name.startswith("pytest_spidra.")]
-            assert set(ours) == {{f"pytest_spidra.{{name}}" for name in ("options", "plugin", "settings", "traffic", "traffic.address", "clients", "clients.known_addresses")}}
+            assert set(ours) == {{f"pytest_spidra.{{name}}" for name in ("options", "plugin", "settings", "settings.values", "traffic", "traffic.address", "clients", "clients.known_addresses")}}
         """
     )
     result = pytester.runpytest_subprocess(
