@@ -17,10 +17,11 @@ from pytest_spidra.traffic.pending import ConnectionLost
 from pytest_spidra.traffic.reply import Reply
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from pytest_spidra.clients.adapter import Attachment
 
+SENT_ANEW = frozenset({"content-length", "transfer-encoding"})
 BODILESS = frozenset({204, 304})
 INTERIM = range(100, 200)
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -142,7 +143,8 @@ class Answering:
                 raise TimeoutError  # as asyncio ends the wait for the whole request
             raise self._adapter.error(cast(ConnectionLost, lost), asked)
         bodiless = reply.status in BODILESS or asked.method == "HEAD"
-        self.data_received(_serialized(reply, b"" if bodiless else reply.content))
+        headers = reply_headers(reply).items()
+        self.data_received(_serialized(reply.status, headers, b"" if bodiless else reply.content))
         if lost:
             self._loop.call_soon(self.connection_lost, None)
 
@@ -160,7 +162,9 @@ class Answering:
         finally:
             connection.close()
         reply = Reply(message.code, content, header_values(message.headers))
-        response = _serialized(reply, content)
+        whole = [("content-length", str(len(content)))]  # in one piece, however it came
+        whole += [pair for pair in message.headers.items() if pair[0].lower() not in SENT_ANEW]
+        response = _serialized(message.code, whole, content)
         plain = await self._decompressed(response, content)
         if plain != content:
             headers = {name: value for name, value in reply.headers.items() if name not in OF_THE_WIRE}
@@ -238,10 +242,10 @@ def _chunks(content: bytes) -> Iterator[bytes]:
         content = rest[length + 2 :]
 
 
-def _serialized(reply: Reply, content: bytes) -> bytes:
+def _serialized(status: int, headers: Iterable[tuple[str, str]], content: bytes) -> bytes:
     """Return a reply as it goes over the wire."""
-    lines = [f"HTTP/1.1 {reply.status} {PHRASES.get(reply.status, '')}"]
-    lines += [f"{name}: {value}" for name, value in reply_headers(reply).items()]
+    lines = [f"HTTP/1.1 {status} {PHRASES.get(status, '')}"]
+    lines += [f"{name}: {value}" for name, value in headers]
     return "\r\n".join([*lines, "", ""]).encode("utf-8", "surrogateescape") + content
 
 

@@ -166,6 +166,7 @@ class Urllib3Adapter:
     ) -> Any:
         """Return a response as urllib3 makes it of what a connection gives; one that is cut off fails as it is read."""
         headers = self._library.HTTPHeaderDict(headers)
+        headers.pop("transfer-encoding", None)  # the body comes in one piece
         return self._library.HTTPResponse(
             body=_Body(content, int(headers.get("content-length") or 0)),
             headers=headers,

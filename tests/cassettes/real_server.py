@@ -56,6 +56,9 @@ COMPRESSED = {
     "identity": lambda body: body,
     "gzip": gzip.compress,
     "br": lambda body: importlib.import_module("brotli").compress(body),
+    "chunked": lambda body: b"".join(
+        b"%x\r\n%s\r\n" % (len(part), part) for part in (body[:30], body[30:], b"")
+    ),
 }
 
 
@@ -87,8 +90,13 @@ def simple_server(encoding="identity", dribble=0.0):
             body = COMPRESSED[encoding](json.dumps(value).encode())
             self.send_response(status)
             self.send_header("content-type", "application/json")
-            self.send_header("content-length", str(len(body)))
-            if encoding != "identity":
+            self.send_header("set-cookie", "one=1")
+            self.send_header("set-cookie", "two=2")
+            if encoding == "chunked":
+                self.send_header("transfer-encoding", "chunked")
+            else:
+                self.send_header("content-length", str(len(body)))
+            if encoding in {"gzip", "br"}:
                 self.send_header("content-encoding", encoding)
             self.end_headers()
             third = len(body) // 3

@@ -127,7 +127,7 @@ def test_a_recording_of_one_client_is_replayed_by_each(suite, api, record, pytes
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("encoding", ["gzip", "br"])
+@pytest.mark.parametrize("encoding", ["gzip", "br", "chunked"])
 @pytest.mark.parametrize("name", CLIENTS)
 def test_what_was_sent_compressed_is_recorded_plain_and_seen_as_it_was(
     suite, pytester, monkeypatch, name, encoding
