@@ -26,6 +26,10 @@ END_OF_TEST = pytest.StashKey[Any]()
 """The `EndOfTest` of a test that uses the plugin; kept in the stash of its item, and of `pytest.Config` while it lasts."""
 
 
+POLICY = pytest.StashKey[Any]()
+"""A line of the policy table, kept in the stash of a conformance test."""
+
+
 PROTECTION = pytest.StashKey[Any]()
 """The `Protection` of a test that does not record; kept in the stash of its item."""
 

@@ -17,8 +17,8 @@ FLOORS = {
     1: "traffic clock",
     2: "fake scripting verdicts verdicts.rules clients server secrets",
     3: "fixtures interception cassettes settings",
-    4: "__init__ options sessions",
-    5: "plugin cli",
+    4: "__init__ options sessions drift",
+    5: "plugin cli conformance",
     6: "__main__",
 }
 FLOOR = {room: floor for floor, rooms in FLOORS.items() for room in rooms.split()}

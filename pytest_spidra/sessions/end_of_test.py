@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_spidra.settings import END_OF_TEST, RuleWarning
+from pytest_spidra.settings import END_OF_TEST, POLICY, RuleWarning
 from pytest_spidra.traffic import timeline
 from pytest_spidra.verdicts.messages import paragraph, rules_report, rules_summary
 
@@ -97,6 +97,8 @@ class EndOfTest:
                 report.outcome, report.longrepr = "failed", wrong
             if report.failed:
                 self._show(report, self._accusations)
+        if call.when == "call" and (line := self._item.stash.get(POLICY, None)):
+            vars(report)["spidra_policy"] = line
         if call.when == "teardown" or (call.when == "call" and self._accusations):
             # An attribute of a report travels with it from xdist's workers; it must be JSON.
             told = [(one.rule, one.claim) for one in self._accusations]

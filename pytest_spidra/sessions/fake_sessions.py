@@ -34,10 +34,10 @@ class FakeSession(Session):
         )
         super().__init__(settings, wiring, wiring.factory)
         self.mock = wiring.api
-        self._service = wiring.service
+        self.service = wiring.service
 
     def _unreached(self) -> Iterable[str]:
-        return unreached(self._service, self.wiring.log)
+        return unreached(self.service, self.wiring.log)
 
 
 class ServerSession(Session):
@@ -53,7 +53,7 @@ class ServerSession(Session):
         wiring = self._server.wiring
         super().__init__(settings, wiring, wiring.factory)
         self.server = wiring.api
-        self._service = wiring.service
+        self.service = wiring.service
 
     def open(self) -> None:
         """Serve until `close`.
@@ -70,4 +70,4 @@ class ServerSession(Session):
         return [*super().failures, *map(repr, self._server.errors)]
 
     def _unreached(self) -> Iterable[str]:
-        return unreached(self._service, self.wiring.log)
+        return unreached(self.service, self.wiring.log)

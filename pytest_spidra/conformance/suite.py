@@ -1,0 +1,195 @@
+"""`BatchRunnerConformance`: one test for each case."""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
+
+import pytest
+
+from pytest_spidra.conformance.judging import LONGEST_RUN, Complaint, Expected, complaints
+from pytest_spidra.conformance.overriding import switched_off
+from pytest_spidra.conformance.runs import Observed, field_of, observe
+from pytest_spidra.conformance.work_cases import CASES
+from pytest_spidra.settings import END_OF_TEST, POLICY
+from pytest_spidra.traffic import timeline
+from pytest_spidra.verdicts.messages import paragraph
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pytest_spidra.conformance.cases import Case
+    from pytest_spidra.fixtures.mock import SpidraMock
+
+OPTIONAL = frozenset({"batch.list", "batch.cancel"})
+"""What a runner need not use."""
+
+GUARD = "test_no_case_is_switched_off_without_a_reason"
+RANDOM = "test_random_scripts"
+
+
+@pytest.mark.spidra(rules="off", allow_unused_steps=True)
+class BatchRunnerConformance:
+    """A suite for a runner of batches: inherit it and give the fixture `run_batch`.
+
+    Each case is one test: a failure at an operation, pages that fail over several rounds, batches that break, credits
+    that run out, several runs at once. Judged are what the runner returns, the bill, the rounds, the waits and the
+    rules. A case is switched off only by ``test_… = xfail(reason="…")``.
+
+    Attributes:
+        max_attempts: Rounds that the runner is given, the first included.
+
+        longest_run: Seconds on the virtual clock after which it is to have given up.
+
+        random_scripts: How many random scripts are tried, where hypothesis is installed.
+    """
+
+    max_attempts: ClassVar[int] = 3
+    longest_run: ClassVar[float] = LONGEST_RUN
+    random_scripts: ClassVar[int] = 100
+
+    @pytest.fixture
+    def run_batch(self) -> Callable[..., Any]:
+        """Override this: return ``run(urls, *, base_url, api_key, max_attempts) -> items``, sync or async.
+
+        The items are dicts with the API's field names, or objects with the SDK's attribute names, in any order.
+        """
+        pytest.fail(
+            f"{type(self).__name__} gives no runner: define the fixture run_batch in it, and return "
+            "run(urls, *, base_url, api_key, max_attempts) from it.",
+            pytrace=False,
+        )
+
+    def __init_subclass__(cls, **more: Any) -> None:
+        """Keep the guard in every subclass.
+
+        Raises:
+            TypeError: It is overridden, or there can be no round.
+        """
+        super().__init_subclass__(**more)
+        if GUARD in vars(cls):
+            msg = f"{cls.__name__} overrides {GUARD}, which sees to it that cases are switched off with a reason only"
+            raise TypeError(msg)
+        if type(cls.max_attempts) is not int or cls.max_attempts < 1:
+            msg = f"{cls.__name__}.max_attempts counts rounds from 1 on, not {cls.max_attempts!r}"
+            raise TypeError(msg)
+
+
+def _test_of(case: Case, place: int) -> Callable[..., None]:
+    """Return the test of a case."""
+
+    def test(
+        self: BatchRunnerConformance,
+        run_batch: Callable[..., Any],
+        spidra_mock: SpidraMock,
+        request: pytest.FixtureRequest,
+    ) -> None:
+        __tracebackhide__ = True
+        del spidra_mock  # it is there, and answers
+        rounds = case.rounds or self.max_attempts
+        if case.operation == "batch.retry" and rounds == 1:
+            pytest.skip("a runner with one round sends no retry")
+        session = request.node.stash[END_OF_TEST].session
+        case.script(session)
+        before = random.getstate()
+        random.seed(case.name)  # a runner that jitters is to wait the same in every run
+        try:
+            observed = observe(run_batch, session, case.parts, rounds)
+        finally:
+            random.setstate(before)
+        reached = any(one.endpoint == case.operation for one in session.wiring.log)
+        if case.operation in OPTIONAL and not reached and not any(run.endless for run in observed.runs):
+            _note(request, case, place, "not used", observed, [])
+            pytest.skip(f"this runner never sends a {case.operation}")
+        found = complaints(observed, _expected(case, rounds), self.longest_run, case.healing)
+        if case.operation and not reached and not found:
+            found = [_never_reached(observed, case)]
+        _note(request, case, place, _did(observed), observed, found)
+        if found:
+            _fail(case, observed, found)
+
+    test.__name__, test.__doc__ = f"test_{case.name}", case.story
+    test.__qualname__ = f"BatchRunnerConformance.{test.__name__}"
+    return test
+
+
+def _expected(case: Case, rounds: int) -> Expected:
+    """Return what is expected with so many rounds: a refused retry may count as one of them."""
+    refused = case.operation == "batch.retry" and rounds == 2
+    return Expected.HONEST if refused and case.expected is Expected.FINISH_OR_RAISE else case.expected
+
+
+def _never_reached(observed: Observed, case: Case) -> Complaint:
+    error = next((run.error for run in observed.runs if run.error is not None), None)
+    why = f"it raised {error!r} before" if error else "it returned before"
+    what = case.operation.rpartition(".")[2]
+    return Complaint("never gets there", f"The run never sent a {what}, which is what the case is about: {why}.")
+
+
+def _did(observed: Observed) -> str:
+    """Return what the runs did, in a few words."""
+    words = []
+    for run in observed.runs:
+        good = sum(field_of(item, "status") == "completed" for item in run.items or [])
+        if run.endless:
+            words.append("hangs")
+        elif run.error is not None:
+            words.append(f"gave up: {type(run.error).__name__}")
+        elif run.items is None:
+            words.append(f"returned {'nothing' if run.returned is None else type(run.returned).__name__}")
+        else:
+            words.append("ok" if good == len(set(run.urls)) == len(run.items) else f"returned, {good} of {len(run.urls)} completed")
+    return "; ".join(dict.fromkeys(words))
+
+
+def _note(
+    request: pytest.FixtureRequest, case: Case, place: int, did: str, observed: Observed, found: list[Complaint]
+) -> None:
+    """Keep the line of the policy table; the report takes it along."""
+    request.node.stash[POLICY] = {
+        "runner": request.node.nodeid.rpartition("::")[0],
+        "place": place,
+        "operation": case.operation.rpartition(".")[2] or "work",
+        "failure": case.failure,
+        "did": did,
+        "wrong": list(dict.fromkeys(one.word for one in found)),
+        "requests": len(observed.session.wiring.log),
+        "seconds": round(observed.elapsed, 1),
+        "credits": observed.session.mock.credits.charged,
+    }
+
+
+def message(head: str, observed: Observed, found: list[Complaint], *tail: str) -> str:
+    """Return what is wrong, what the case was, and the timeline."""
+    log = observed.session.wiring.log
+    guilty = {number for one in found for number in one.numbers}
+    shown = timeline.render(log, guilty) if log else "No request was sent at all."
+    return "\n\n".join([*(paragraph(one.sentence) for one in found), paragraph(head), shown, *tail])
+
+
+def _fail(case: Case, observed: Observed, found: list[Complaint]) -> NoReturn:
+    __tracebackhide__ = True
+    careful = {
+        Expected.FINISH: "A careful runner gets over this and returns every page in its last state.",
+        Expected.FINISH_OR_RAISE: "A careful runner gets over this, or raises.",
+        Expected.HONEST: "A careful runner raises here, or returns every page with a state that is true.",
+    }[case.expected]
+    way_out = paragraph(f'If this is meant to be so, say why: test_{case.name} = xfail(reason="…") in the class.')
+    pytest.fail(message(f"{case.story} {careful}", observed, found, way_out), pytrace=False)
+
+
+def _guard(self: BatchRunnerConformance) -> None:
+    """A case is switched off only by ``xfail(reason=…)``."""
+    names = [f"test_{case.name}" for case in CASES]
+    if off := switched_off(type(self), names, BatchRunnerConformance):
+        told = "\n".join(f"    {one}" for one in off)
+        pytest.fail(
+            f"{type(self).__name__} switches cases off without saying why:\n{told}\n\n"
+            + paragraph('A suite with holes that nobody sees shows less than it seems to. Say why: test_… = xfail(reason="…").'),
+            pytrace=False,
+        )
+
+
+for _place, _case in enumerate(CASES):
+    setattr(BatchRunnerConformance, f"test_{_case.name}", _test_of(_case, _place))
+setattr(BatchRunnerConformance, GUARD, _guard)
