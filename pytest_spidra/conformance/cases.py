@@ -97,7 +97,12 @@ REFUSED: tuple[Row, ...] = (
     ("server_error", "500", http_error(500), "the service failed unexpectedly and did nothing"),
 )  # fmt: skip
 
-TOO_MANY: Row = ("too_many_pending", "429 TOO_MANY_PENDING_JOBS", known.too_many_pending(), "too many jobs wait already")
+TOO_MANY: Row = (
+    "too_many_pending",
+    "429 TOO_MANY_PENDING_JOBS",
+    known.too_many_pending(),
+    "too many jobs wait already",
+)
 
 DONE: tuple[Row, ...] = (
     ("reply_lost", "ReadTimeout, done", reply_lost(), "the service did it, and the reply never came"),
@@ -119,9 +124,19 @@ LOOKS_LOST: tuple[Row, ...] = tuple(
 
 UNAUTHORIZED: Row = ("unauthorized", "401", http_error(401), "the key is refused")
 OVERDUE: Row = ("payment_overdue", "402 PAYMENT_OVERDUE", known.payment_overdue(), "a payment is overdue")
-FORBIDDEN: Row = ("forbidden", "403", http_error(403), "it is forbidden: no credits are left, or the key may not")
+FORBIDDEN: Row = (
+    "forbidden",
+    "403",
+    http_error(403),
+    "it is forbidden: no credits are left, or the key may not",
+)
 NOT_FOUND: Row = ("not_found", "404", http_error(404), "the batch is said not to be there")
-INVALID: Row = ("invalid", "422", http_error(422, errors=["urls[0] is not a valid URL."]), "the request is said to be invalid")
+INVALID: Row = (
+    "invalid",
+    "422",
+    http_error(422, errors=["urls[0] is not a valid URL."]),
+    "the request is said to be invalid",
+)
 OUTAGE: Row = ("outage", "503, always", http_error(503), "the service answers 503 and does not come back")
 DEAD: Row = ("dead_connection", "ConnectError, always", request_lost(), "no connection can be made any more")
 

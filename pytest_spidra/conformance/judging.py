@@ -78,7 +78,10 @@ class Page:
 
 
 def complaints(
-    observed: Observed, expected: Expected, longest: float = LONGEST_RUN, healing: dict[str, int] | None = None
+    observed: Observed,
+    expected: Expected,
+    longest: float = LONGEST_RUN,
+    healing: dict[str, int] | None = None,
 ) -> list[Complaint]:
     """Return what is wrong with what was observed, the worst first.
 
@@ -125,8 +128,16 @@ def _endless(observed: Observed) -> list[Complaint]:
     if not any(run.endless for run in observed.runs):
         return []
     count, seconds = len(observed.session.wiring.log), observed.elapsed
-    going = f"after {count} requests and {seconds:g} s it still goes on" if seconds else f"it has sent {count} requests without a pause"
-    return [Complaint("hangs", f"The run would hang for ever: {going}, and nothing that it sees changes any more.")]
+    going = (
+        f"after {count} requests and {seconds:g} s it still goes on"
+        if seconds
+        else f"it has sent {count} requests without a pause"
+    )
+    return [
+        Complaint(
+            "hangs", f"The run would hang for ever: {going}, and nothing that it sees changes any more."
+        )
+    ]
 
 
 def _paid_twice(observed: Observed, pages: list[Page]) -> list[Complaint]:
@@ -142,7 +153,11 @@ def _paid_twice(observed: Observed, pages: list[Page]) -> list[Complaint]:
         f"{', '.join(batch.partition('-')[0] for batch in batches)}."
     )
     log = observed.session.wiring.log
-    return [Complaint("paid twice", sentence, {one.number for one in log if one.is_submit and one.batch_id in batches})]
+    return [
+        Complaint(
+            "paid twice", sentence, {one.number for one in log if one.is_submit and one.batch_id in batches}
+        )
+    ]
 
 
 def _of_run(observed: Observed, run: Run, expected: Expected, healing: dict[str, int]) -> list[Complaint]:
@@ -152,7 +167,13 @@ def _of_run(observed: Observed, run: Run, expected: Expected, healing: dict[str,
     if not run.urls:
         return _invented(run, pages)
     if not run.items:
-        what = "None" if run.returned is None else "an empty list" if run.items == [] else f"a {type(run.returned).__name__}"
+        what = (
+            "None"
+            if run.returned is None
+            else "an empty list"
+            if run.items == []
+            else f"a {type(run.returned).__name__}"
+        )
         told = f"The run would return {what} where {_count(len(run.urls), 'page')} {_were(pages)} asked for, and nobody is told"
         return [Complaint("silent", f"{told}{_and_paid(observed, pages)}.")]
     return [
@@ -195,7 +216,12 @@ def _invented(run: Run, pages: list[Page]) -> list[Complaint]:
         return [Complaint("invented", f"The result would hold {what}.")]
     twice = [page.url for page in pages if urls.count(page.url) > max(run.urls.count(page.url), 1)]
     if twice:
-        return [Complaint("invented", f"The result would hold {_named(twice)} more than once: whoever adds it up counts too much.")]
+        return [
+            Complaint(
+                "invented",
+                f"The result would hold {_named(twice)} more than once: whoever adds it up counts too much.",
+            )
+        ]
     return []
 
 
@@ -212,7 +238,10 @@ def _untrue(pages: list[Page], run: Run) -> list[Complaint]:
 def _wrong(page: Page, item: Any) -> tuple[str, str] | None:
     told, last = field_of(item, "status"), page.last
     if not isinstance(told, str):
-        return "no status", f"without a status ({told!r}): whoever reads the result cannot tell it from a good one"
+        return (
+            "no status",
+            f"without a status ({told!r}): whoever reads the result cannot tell it from a good one",
+        )
     true = last.status if last else None
     if told == "completed" and true != "completed":
         became = f"it is {true}" if true else "the service never had it"
@@ -224,9 +253,15 @@ def _wrong(page: Page, item: Any) -> tuple[str, str] | None:
     if true in ("failed", "cancelled") and told not in ("failed", "cancelled"):
         return "old state", f"{told}, and its last attempt has {true}: somebody waits for it in vain"
     if true == "completed" and field_of(item, "result") != last.result:
-        return "wrong result", f"with a result that is not its own ({_short(field_of(item, 'result'))} in place of {_short(last.result)})"
+        return (
+            "wrong result",
+            f"with a result that is not its own ({_short(field_of(item, 'result'))} in place of {_short(last.result)})",
+        )
     if told == "failed" == true and has_field(item, "error") and field_of(item, "error") != last.error:
-        return "old state", f"with the error {field_of(item, 'error')!r} of an earlier round, and the last one ended with {last.error!r}"
+        return (
+            "old state",
+            f"with the error {field_of(item, 'error')!r} of an earlier round, and the last one ended with {last.error!r}",
+        )
     return None
 
 
@@ -234,28 +269,48 @@ def _unfinished(observed: Observed, pages: list[Page], healing: dict[str, int], 
     """Complain of pages that were left before their end, or after fewer rounds than were given."""
     left = [page for page in pages if page.last is None or not page.last.terminal]
     if left:
-        return [Complaint("leaves early", f"The run would end while {_named(page.url for page in left)} {_are(left)} still being scraped{_and_paid(observed, left)}: the result is never fetched.")]
+        return [
+            Complaint(
+                "leaves early",
+                f"The run would end while {_named(page.url for page in left)} {_are(left)} still being scraped{_and_paid(observed, left)}: the result is never fetched.",
+            )
+        ]
     for page in pages:
         needed = healing.get(page.url, 1) or run.rounds
         needed = min(needed, run.rounds)
         if page.attempts < needed:
             healed = 0 < healing.get(page.url, 1) <= run.rounds
             why = "the next one would have scraped it" if healed else "it might have healed in the next one"
-            return [Complaint("too few rounds", f"{page.url} would be given up after {page.attempts} of {_count(run.rounds, 'round')}: {why}.")]
+            return [
+                Complaint(
+                    "too few rounds",
+                    f"{page.url} would be given up after {page.attempts} of {_count(run.rounds, 'round')}: {why}.",
+                )
+            ]
     return []
 
 
 def _too_many_rounds(pages: list[Page], run: Run) -> list[Complaint]:
     for page in pages:
         if page.attempts > run.rounds:
-            return [Complaint("too many rounds", f"{page.url} would be scraped in {_count(page.attempts, 'round')} where {run.rounds} {'was' if run.rounds == 1 else 'were'} allowed: a page that never heals is tried longer than anybody wants, and reserves credits each time.")]
+            return [
+                Complaint(
+                    "too many rounds",
+                    f"{page.url} would be scraped in {_count(page.attempts, 'round')} where {run.rounds} {'was' if run.rounds == 1 else 'were'} allowed: a page that never heals is tried longer than anybody wants, and reserves credits each time.",
+                )
+            ]
     return []
 
 
 def _too_long(observed: Observed, longest: float) -> list[Complaint]:
     if observed.elapsed <= longest or any(run.endless for run in observed.runs):
         return []
-    return [Complaint("waits too long", f"The run would keep its caller waiting for {observed.elapsed:g} s, and {longest:g} s are the most.")]
+    return [
+        Complaint(
+            "waits too long",
+            f"The run would keep its caller waiting for {observed.elapsed:g} s, and {longest:g} s are the most.",
+        )
+    ]
 
 
 def _accusations(observed: Observed) -> list[Complaint]:
@@ -267,7 +322,11 @@ def _and_paid(observed: Observed, pages: Iterable[Page]) -> str:
     """Return what is paid for pages that nobody gets, as the end of a sentence."""
     price = observed.session.mock.account.price_per_url
     paid = sum(page.paid for page in pages)
-    return f", though {_credits(paid * price)} {'is' if paid * price == 1 else 'are'} paid for {'it' if paid == 1 else 'them'}" if paid else ""
+    return (
+        f", though {_credits(paid * price)} {'is' if paid * price == 1 else 'are'} paid for {'it' if paid == 1 else 'them'}"
+        if paid
+        else ""
+    )
 
 
 def _named(urls: Iterable[str]) -> str:

@@ -44,7 +44,9 @@ def switched_off(kind: type, names: list[str], base: type) -> list[str]:
         if mine is getattr(base, name):
             continue
         marks = [mark for mark in getattr(mine, "pytestmark", []) if mark.name == "xfail"]
-        if not any(isinstance(mark.kwargs.get("reason"), str) and mark.kwargs["reason"].strip() for mark in marks):
+        if not any(
+            isinstance(mark.kwargs.get("reason"), str) and mark.kwargs["reason"].strip() for mark in marks
+        ):
             found.append(f"{name} is overridden without a reason")
         elif others := [m.name for m in mine.pytestmark if m.name in ("skip", "skipif")]:  # type: ignore[union-attr]  # it has marks
             found.append(f"{name} is marked {others[0]}")

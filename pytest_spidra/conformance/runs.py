@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import random
 import threading
 from collections.abc import Iterable, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+from pytest_spidra.clock.units import MICROSECONDS
+from pytest_spidra.clock.virtual import VirtualClock
+from pytest_spidra.sessions.fake_sessions import FakeSession
+from pytest_spidra.settings import REQUEST_LIMIT, Settings
 
-    from pytest_spidra.sessions.fake_sessions import FakeSession
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
 
 ENDLESS = ("The client sent more than", "The test has waited", "This wait never ends")
 """How the messages begin that end a run which would never end."""
@@ -80,6 +85,28 @@ def has_field(item: Any, name: str) -> bool:
     return name in item if isinstance(item, Mapping) else hasattr(item, name)
 
 
+@contextmanager
+def open_session(request_limit: int = REQUEST_LIMIT) -> Iterator[FakeSession]:
+    """Open a fake of its own, for one run of many in one test; the rules are asked by whoever judges.
+
+    Args:
+        request_limit: Most requests without progress.
+    """
+    session = FakeSession(Settings(request_limit=request_limit, allow_unused_steps=True, rules="off"))
+    session.open()
+    try:
+        yield session
+    finally:
+        session.close()
+
+
+def to_a_whole_second(session: FakeSession) -> None:
+    """Let the test's time go on to a whole second: dates of the API have no more, and a run is to last as long each time."""
+    clock = session.mock.clock
+    if isinstance(clock, VirtualClock) and (beyond := clock.now % MICROSECONDS):
+        clock.advance((MICROSECONDS - beyond) / MICROSECONDS)
+
+
 def observe(
     runner: Callable[..., Any], session: FakeSession, parts: Sequence[list[str]], rounds: int
 ) -> Observed:
@@ -96,15 +123,20 @@ def observe(
     """
     runs = [Run(list(urls), rounds) for urls in parts]
     observed = Observed(session, runs, {batch.id for batch in session.mock.batches})
-    if len(runs) == 1:
-        _perform(runner, session, runs[0])
-    else:
-        threads = [threading.Thread(target=_perform, args=(runner, session, run)) for run in runs]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-    observed.elapsed = session.mock.clock.elapsed
+    began, state = session.mock.clock.elapsed, random.getstate()
+    random.seed(len(runs))  # a runner that jitters is to wait the same each time
+    try:
+        if len(runs) == 1:
+            _perform(runner, session, runs[0])
+        else:
+            threads = [threading.Thread(target=_perform, args=(runner, session, run)) for run in runs]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+    finally:
+        random.setstate(state)
+    observed.elapsed = round(session.mock.clock.elapsed - began, 6)
     for run in runs:
         if isinstance(run.error, KeyboardInterrupt | pytest.exit.Exception | pytest.skip.Exception):
             raise run.error

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import random
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 import pytest
 
 from pytest_spidra.conformance.judging import LONGEST_RUN, Complaint, Expected, complaints
 from pytest_spidra.conformance.overriding import switched_off
-from pytest_spidra.conformance.runs import Observed, field_of, observe
+from pytest_spidra.conformance.runs import Observed, field_of, observe, to_a_whole_second
 from pytest_spidra.conformance.work_cases import CASES
 from pytest_spidra.settings import END_OF_TEST, POLICY
 from pytest_spidra.traffic import timeline
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
 
     from pytest_spidra.conformance.cases import Case
     from pytest_spidra.fixtures.mock import SpidraMock
+    from pytest_spidra.sessions.fake_sessions import FakeSession
 
 OPTIONAL = frozenset({"batch.list", "batch.cancel"})
 """What a runner need not use."""
@@ -90,20 +90,10 @@ def _test_of(case: Case, place: int) -> Callable[..., None]:
         if case.operation == "batch.retry" and rounds == 1:
             pytest.skip("a runner with one round sends no retry")
         session = request.node.stash[END_OF_TEST].session
-        case.script(session)
-        before = random.getstate()
-        random.seed(case.name)  # a runner that jitters is to wait the same in every run
-        try:
-            observed = observe(run_batch, session, case.parts, rounds)
-        finally:
-            random.setstate(before)
-        reached = any(one.endpoint == case.operation for one in session.wiring.log)
-        if case.operation in OPTIONAL and not reached and not any(run.endless for run in observed.runs):
+        observed, found = try_case(case, run_batch, session, rounds, self.longest_run)
+        if not found and case.operation in OPTIONAL and not _reached(observed, case):
             _note(request, case, place, "not used", observed, [])
             pytest.skip(f"this runner never sends a {case.operation}")
-        found = complaints(observed, _expected(case, rounds), self.longest_run, case.healing)
-        if case.operation and not reached and not found:
-            found = [_never_reached(observed, case)]
         _note(request, case, place, _did(observed), observed, found)
         if found:
             _fail(case, observed, found)
@@ -111,6 +101,35 @@ def _test_of(case: Case, place: int) -> Callable[..., None]:
     test.__name__, test.__doc__ = f"test_{case.name}", case.story
     test.__qualname__ = f"BatchRunnerConformance.{test.__name__}"
     return test
+
+
+def try_case(
+    case: Case, runner: Callable[..., Any], session: FakeSession, rounds: int, longest: float = LONGEST_RUN
+) -> tuple[Observed, list[Complaint]]:
+    """Let a runner meet a case, and return what was seen and what is wrong with it.
+
+    Args:
+        case: The case.
+
+        runner: The runner under test.
+
+        session: A fake that is open and has not been used.
+
+        rounds: ``max_attempts``.
+
+        longest: Seconds that a run may take.
+    """
+    to_a_whole_second(session)
+    case.script(session)
+    observed = observe(runner, session, case.parts, rounds)
+    found = complaints(observed, _expected(case, rounds), longest, case.healing)
+    if not found and case.operation and case.operation not in OPTIONAL and not _reached(observed, case):
+        found = [_never_reached(observed, case)]
+    return observed, found
+
+
+def _reached(observed: Observed, case: Case) -> bool:
+    return any(one.endpoint == case.operation for one in observed.session.wiring.log)
 
 
 def _expected(case: Case, rounds: int) -> Expected:
@@ -123,7 +142,9 @@ def _never_reached(observed: Observed, case: Case) -> Complaint:
     error = next((run.error for run in observed.runs if run.error is not None), None)
     why = f"it raised {error!r} before" if error else "it returned before"
     what = case.operation.rpartition(".")[2]
-    return Complaint("never gets there", f"The run never sent a {what}, which is what the case is about: {why}.")
+    return Complaint(
+        "never gets there", f"The run never sent a {what}, which is what the case is about: {why}."
+    )
 
 
 def _did(observed: Observed) -> str:
@@ -138,12 +159,21 @@ def _did(observed: Observed) -> str:
         elif run.items is None:
             words.append(f"returned {'nothing' if run.returned is None else type(run.returned).__name__}")
         else:
-            words.append("ok" if good == len(set(run.urls)) == len(run.items) else f"returned, {good} of {len(run.urls)} completed")
+            words.append(
+                "ok"
+                if good == len(set(run.urls)) == len(run.items)
+                else f"returned, {good} of {len(run.urls)} completed"
+            )
     return "; ".join(dict.fromkeys(words))
 
 
 def _note(
-    request: pytest.FixtureRequest, case: Case, place: int, did: str, observed: Observed, found: list[Complaint]
+    request: pytest.FixtureRequest,
+    case: Case,
+    place: int,
+    did: str,
+    observed: Observed,
+    found: list[Complaint],
 ) -> None:
     """Keep the line of the policy table; the report takes it along."""
     request.node.stash[POLICY] = {
@@ -174,7 +204,9 @@ def _fail(case: Case, observed: Observed, found: list[Complaint]) -> NoReturn:
         Expected.FINISH_OR_RAISE: "A careful runner gets over this, or raises.",
         Expected.HONEST: "A careful runner raises here, or returns every page with a state that is true.",
     }[case.expected]
-    way_out = paragraph(f'If this is meant to be so, say why: test_{case.name} = xfail(reason="…") in the class.')
+    way_out = paragraph(
+        f'If this is meant to be so, say why: test_{case.name} = xfail(reason="…") in the class.'
+    )
     pytest.fail(message(f"{case.story} {careful}", observed, found, way_out), pytrace=False)
 
 
@@ -185,7 +217,9 @@ def _guard(self: BatchRunnerConformance) -> None:
         told = "\n".join(f"    {one}" for one in off)
         pytest.fail(
             f"{type(self).__name__} switches cases off without saying why:\n{told}\n\n"
-            + paragraph('A suite with holes that nobody sees shows less than it seems to. Say why: test_… = xfail(reason="…").'),
+            + paragraph(
+                'A suite with holes that nobody sees shows less than it seems to. Say why: test_… = xfail(reason="…").'
+            ),
             pytrace=False,
         )
 

@@ -66,7 +66,9 @@ def _cancel_fails(step: Any) -> Callable[[FakeSession], object]:
     return lambda session: session.mock.batch.cancel.script(step)
 
 
-def _work(name: str, failure: str, story: str, expected: Any = FINISH, operation: str = "", **more: Any) -> Case:
+def _work(
+    name: str, failure: str, story: str, expected: Any = FINISH, operation: str = "", **more: Any
+) -> Case:
     return Case(name, operation, failure, expected, story, **more)
 
 
@@ -168,4 +170,11 @@ TOGETHER = [
     _work("two_runs_lose_replies", "ReadTimeout, done, 2 runs", "Two runs at once, and the replies to both submits are lost: each is to find its own batch.", FINISH_OR_RAISE, operation="batch.submit", parts=(URLS, OTHERS), steps=(reply_lost(), reply_lost())),
 ]  # fmt: skip
 
-CASES: tuple[Case, ...] = (*WORK, *SUBMIT, *GET, *LIST, *RETRY, *CANCEL, *TOGETHER)
+_ORDER = ("", "batch.submit", "batch.get", "batch.list", "batch.retry", "batch.cancel")
+
+CASES: tuple[Case, ...] = tuple(
+    sorted(
+        (*WORK, *TOGETHER, *SUBMIT, *GET, *LIST, *RETRY, *CANCEL),
+        key=lambda case: _ORDER.index(case.operation),
+    )
+)

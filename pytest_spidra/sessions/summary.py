@@ -42,7 +42,8 @@ def _show_policies(terminalreporter: pytest.TerminalReporter) -> None:
     if not lines:
         if file:
             terminalreporter.write_line(
-                f"--spidra-policy-table={file}: no conformance suite ran, and no table was written", yellow=True
+                f"--spidra-policy-table={file}: no conformance suite ran, and no table was written",
+                yellow=True,
             )
         return
     from pytest_spidra.verdicts.policy_table import by_runner, render_markdown, render_text

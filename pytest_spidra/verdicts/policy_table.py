@@ -44,7 +44,11 @@ def render_markdown(lines: Iterable[PolicyLine]) -> str:
     """Return the tables of all runners as Markdown: a heading and a table each."""
     parts = []
     for runner, mine in by_runner(lines).items():
-        rows = [COLUMNS, ("---", "---", "---", "---:", "---:", "---:"), *(_cells(line, "**{}**") for line in mine)]
+        rows = [
+            COLUMNS,
+            ("---", "---", "---", "---:", "---:", "---:"),
+            *(_cells(line, "**{}**") for line in mine),
+        ]
         table = "\n".join(f"| {' | '.join(row)} |" for row in rows)
         parts.append(f"### Policy of {runner}\n\n{table}\n")
     return "\n".join(parts)

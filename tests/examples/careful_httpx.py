@@ -41,7 +41,10 @@ def _find(client, urls, began):
     """Return the batch of a submit whose reply was lost, if it was taken: others may have batches in the list, too."""
     for job in _sure(client, "GET", f"{BATCHES}?limit=50")["jobs"]:
         young = datetime.fromisoformat(job["createdAt"]).timestamp() > began - 60
-        if young and [item["url"] for item in _sure(client, "GET", f"{BATCHES}/{job['uuid']}")["items"]] == urls:
+        if (
+            young
+            and [item["url"] for item in _sure(client, "GET", f"{BATCHES}/{job['uuid']}")["items"]] == urls
+        ):
             return {"batchId": job["uuid"]}
     return None
 
