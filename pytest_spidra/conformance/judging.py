@@ -10,16 +10,22 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
+from pytest_spidra.conformance.pages import (
+    Page,
+    and_paid,
+    are,
+    counted,
+    in_credits,
+    named,
+    pages_of,
+    short,
+    were,
+)
 from pytest_spidra.conformance.runs import field_of, has_field
-from pytest_spidra.fake.item import price_of
-from pytest_spidra.fake.service import ME
 from pytest_spidra.verdicts.rules.judge import judge
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from pytest_spidra.conformance.runs import Observed, Run
-    from pytest_spidra.fake.item import Item
 
 LONGEST_RUN = 3600.0
 """Seconds after which a run that meets a service that never ends its work is to have given up."""
@@ -55,28 +61,6 @@ class Complaint:
     numbers: set[int] = field(default_factory=set)
 
 
-@dataclass
-class Page:
-    """One URL of a run, as the service knows it: the items that stand for it, batch by batch."""
-
-    url: str
-    items: list[Item]
-    batches: list[str]
-    paid: int
-    """How often it is or will be charged."""
-
-    @property
-    def attempts(self) -> int:
-        """How many attempts the service has made or begun, in all batches."""
-        return sum(item.attempt for item in self.items)
-
-    @property
-    def last(self) -> Item | None:
-        """What became of it: an item that completed if there is one, else the newest."""
-        done = [item for item in self.items if item.status == "completed"]
-        return (done or self.items or [None])[-1]
-
-
 def complaints(
     observed: Observed,
     expected: Expected,
@@ -96,7 +80,7 @@ def complaints(
             complete in the first.
     """
     found: list[Complaint] = []
-    pages = [page for run in observed.runs for page in _pages(observed, run)]
+    pages = [page for run in observed.runs for page in pages_of(observed, run)]
     found += _endless(observed)
     found += _paid_twice(observed, pages)
     for run in observed.runs:
@@ -105,23 +89,6 @@ def complaints(
     found += _too_long(observed, longest)
     found += _accusations(observed)
     return found
-
-
-def _pages(observed: Observed, run: Run) -> list[Page]:
-    mine = [
-        state
-        for state in observed.session.service.batches.values()
-        if state.owner == ME and state.id not in observed.before
-    ]
-    pages = []
-    for url in dict.fromkeys(run.urls):
-        found = [(state, item) for state in mine for item in state.items if item.url == url]
-        paid = [
-            item.status == "completed" or (not item.terminal and not state.ending and price_of(item) > 0)
-            for state, item in found
-        ]
-        pages.append(Page(url, [item for _, item in found], [state.id for state, _ in found], sum(paid)))
-    return pages
 
 
 def _endless(observed: Observed) -> list[Complaint]:
@@ -148,7 +115,7 @@ def _paid_twice(observed: Observed, pages: list[Page]) -> list[Complaint]:
     lost = sum((page.paid - 1) * price for page in again)
     batches = list(dict.fromkeys(batch for page in again for batch in page.batches))
     sentence = (
-        f"{_credits(lost)} would be lost: {_named(page.url for page in again)} {_are(again)} scraped and billed "
+        f"{in_credits(lost)} would be lost: {named(page.url for page in again)} {are(again)} scraped and billed "
         f"{'twice' if max(page.paid for page in again) == 2 else f'{max(page.paid for page in again)} times'}, in batches "
         f"{', '.join(batch.partition('-')[0] for batch in batches)}."
     )
@@ -161,7 +128,7 @@ def _paid_twice(observed: Observed, pages: list[Page]) -> list[Complaint]:
 
 
 def _of_run(observed: Observed, run: Run, expected: Expected, healing: dict[str, int]) -> list[Complaint]:
-    pages = _pages(observed, run)
+    pages = pages_of(observed, run)
     if run.error is not None:
         return _gave_up(observed, run, pages) if expected is Expected.FINISH else []
     if not run.urls:
@@ -174,8 +141,8 @@ def _of_run(observed: Observed, run: Run, expected: Expected, healing: dict[str,
             if run.items == []
             else f"a {type(run.returned).__name__}"
         )
-        told = f"The run would return {what} where {_count(len(run.urls), 'page')} {_were(pages)} asked for, and nobody is told"
-        return [Complaint("silent", f"{told}{_and_paid(observed, pages)}.")]
+        told = f"The run would return {what} where {counted(len(run.urls), 'page')} {were(pages)} asked for, and nobody is told"
+        return [Complaint("silent", f"{told}{and_paid(observed, pages)}.")]
     return [
         *_lost(observed, run, pages),
         *_invented(run, pages),
@@ -190,12 +157,12 @@ def _gave_up(observed: Observed, run: Run, pages: list[Page]) -> list[Complaint]
     text = " ".join(str(run.error).split())
     raised = type(run.error).__name__ + (f" ({text if len(text) < 80 else text[:79] + '…'})" if text else "")
     paid = [page for page in pages if page.paid]
-    left = _and_paid(observed, pages) if paid else ""
+    left = and_paid(observed, pages) if paid else ""
     return [
         Complaint(
             "gives up early",
-            f"The run would end with {raised} where a second try would have done: {_count(len(pages), 'page')} "
-            f"{_are(pages)} missing{left}.",
+            f"The run would end with {raised} where a second try would have done: {counted(len(pages), 'page')} "
+            f"{are(pages)} missing{left}.",
         )
     ]
 
@@ -204,7 +171,7 @@ def _lost(observed: Observed, run: Run, pages: list[Page]) -> list[Complaint]:
     lost = [page for page in pages if not run.returned_of(page.url)]
     if not lost:
         return []
-    sentence = f"{len(lost)} of {_count(len(pages), 'page')} would be missing from the result, and nobody is told: {_named(page.url for page in lost)}{_and_paid(observed, lost)}."
+    sentence = f"{len(lost)} of {counted(len(pages), 'page')} would be missing from the result, and nobody is told: {named(page.url for page in lost)}{and_paid(observed, lost)}."
     return [Complaint("pages missing", sentence)]
 
 
@@ -219,7 +186,7 @@ def _invented(run: Run, pages: list[Page]) -> list[Complaint]:
         return [
             Complaint(
                 "invented",
-                f"The result would hold {_named(twice)} more than once: whoever adds it up counts too much.",
+                f"The result would hold {named(twice)} more than once: whoever adds it up counts too much.",
             )
         ]
     return []
@@ -235,7 +202,7 @@ def _untrue(pages: list[Page], run: Run) -> list[Complaint]:
     return []
 
 
-def _wrong(page: Page, item: Any) -> tuple[str, str] | None:
+def _wrong(page: Page, item: Any) -> tuple[str, str] | None:  # noqa: PLR0911 - one for each way to be wrong
     told, last = field_of(item, "status"), page.last
     if not isinstance(told, str):
         return (
@@ -255,7 +222,7 @@ def _wrong(page: Page, item: Any) -> tuple[str, str] | None:
     if true == "completed" and field_of(item, "result") != last.result:
         return (
             "wrong result",
-            f"with a result that is not its own ({_short(field_of(item, 'result'))} in place of {_short(last.result)})",
+            f"with a result that is not its own ({short(field_of(item, 'result'))} in place of {short(last.result)})",
         )
     if told == "failed" == true and has_field(item, "error") and field_of(item, "error") != last.error:
         return (
@@ -272,7 +239,7 @@ def _unfinished(observed: Observed, pages: list[Page], healing: dict[str, int], 
         return [
             Complaint(
                 "leaves early",
-                f"The run would end while {_named(page.url for page in left)} {_are(left)} still being scraped{_and_paid(observed, left)}: the result is never fetched.",
+                f"The run would end while {named(page.url for page in left)} {are(left)} still being scraped{and_paid(observed, left)}: the result is never fetched.",
             )
         ]
     for page in pages:
@@ -284,7 +251,7 @@ def _unfinished(observed: Observed, pages: list[Page], healing: dict[str, int], 
             return [
                 Complaint(
                     "too few rounds",
-                    f"{page.url} would be given up after {page.attempts} of {_count(run.rounds, 'round')}: {why}.",
+                    f"{page.url} would be given up after {page.attempts} of {counted(run.rounds, 'round')}: {why}.",
                 )
             ]
     return []
@@ -296,7 +263,7 @@ def _too_many_rounds(pages: list[Page], run: Run) -> list[Complaint]:
             return [
                 Complaint(
                     "too many rounds",
-                    f"{page.url} would be scraped in {_count(page.attempts, 'round')} where {run.rounds} {'was' if run.rounds == 1 else 'were'} allowed: a page that never heals is tried longer than anybody wants, and reserves credits each time.",
+                    f"{page.url} would be scraped in {counted(page.attempts, 'round')} where {run.rounds} {'was' if run.rounds == 1 else 'were'} allowed: a page that never heals is tried longer than anybody wants, and reserves credits each time.",
                 )
             ]
     return []
@@ -316,40 +283,3 @@ def _too_long(observed: Observed, longest: float) -> list[Complaint]:
 def _accusations(observed: Observed) -> list[Complaint]:
     found = judge(observed.session.wiring.log, observed.session.settings.rule_names)
     return [Complaint(one.rule, f"{one.rule}: {one.claim} {one.why}", set(one.numbers)) for one in found]
-
-
-def _and_paid(observed: Observed, pages: Iterable[Page]) -> str:
-    """Return what is paid for pages that nobody gets, as the end of a sentence."""
-    price = observed.session.mock.account.price_per_url
-    paid = sum(page.paid for page in pages)
-    return (
-        f", though {_credits(paid * price)} {'is' if paid * price == 1 else 'are'} paid for {'it' if paid == 1 else 'them'}"
-        if paid
-        else ""
-    )
-
-
-def _named(urls: Iterable[str]) -> str:
-    first, *more = list(urls)
-    return f"{first} and {len(more)} more" if more else first
-
-
-def _are(several: list[Page]) -> str:
-    return "is" if len(several) == 1 else "are"
-
-
-def _were(several: list[Page]) -> str:
-    return "was" if len(several) == 1 else "were"
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"
-
-
-def _credits(number: int) -> str:
-    return _count(number, "credit")
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) < 40 else f"{text[:39]}…"

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+from typing import Any
+
 import pytest
 
 
@@ -29,10 +32,11 @@ class xfail:  # noqa: N801 - it reads as pytest's own word
             msg = f"there is no case {name!r}: {owner.__name__} switches off nothing"
             raise TypeError(msg)
 
-        def test(self, run_batch, spidra_mock, request):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202 - as the case's own
-            getattr(super(owner, self), name)(run_batch, spidra_mock, request)
+        @functools.wraps(inherited)  # pytest asks for the fixtures of what is wrapped
+        def test(self: Any, **fixtures: Any) -> None:
+            getattr(super(owner, self), name)(**fixtures)
 
-        test.__name__, test.__doc__ = name, inherited.__doc__
+        test.pytestmark = []  # type: ignore[attr-defined]  # the class's marks are the class's
         setattr(owner, name, pytest.mark.xfail(reason=self.reason, strict=True)(test))
 
 

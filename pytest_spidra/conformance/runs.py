@@ -101,7 +101,7 @@ def open_session(request_limit: int = REQUEST_LIMIT) -> Iterator[FakeSession]:
 
 
 def to_a_whole_second(session: FakeSession) -> None:
-    """Let the test's time go on to a whole second: dates of the API have no more, and a run is to last as long each time."""
+    """Let the test's time go on to a whole second: HTTP dates have no more, and a run is to last as long each time."""
     clock = session.mock.clock
     if isinstance(clock, VirtualClock) and (beyond := clock.now % MICROSECONDS):
         clock.advance((MICROSECONDS - beyond) / MICROSECONDS)

@@ -8,7 +8,7 @@ import pytest
 
 from pytest_spidra.conformance.judging import LONGEST_RUN, Complaint, Expected, complaints
 from pytest_spidra.conformance.overriding import switched_off
-from pytest_spidra.conformance.runs import Observed, field_of, observe, to_a_whole_second
+from pytest_spidra.conformance.runs import Observed, field_of, observe
 from pytest_spidra.conformance.work_cases import CASES
 from pytest_spidra.settings import END_OF_TEST, POLICY
 from pytest_spidra.traffic import timeline
@@ -25,7 +25,6 @@ OPTIONAL = frozenset({"batch.list", "batch.cancel"})
 """What a runner need not use."""
 
 GUARD = "test_no_case_is_switched_off_without_a_reason"
-RANDOM = "test_random_scripts"
 
 
 @pytest.mark.spidra(rules="off", allow_unused_steps=True)
@@ -46,7 +45,7 @@ class BatchRunnerConformance:
 
     max_attempts: ClassVar[int] = 3
     longest_run: ClassVar[float] = LONGEST_RUN
-    random_scripts: ClassVar[int] = 100
+    random_scripts: ClassVar[int] = 30
 
     @pytest.fixture
     def run_batch(self) -> Callable[..., Any]:
@@ -59,6 +58,16 @@ class BatchRunnerConformance:
             "run(urls, *, base_url, api_key, max_attempts) from it.",
             pytrace=False,
         )
+
+    def test_random_scripts(self, run_batch: Callable[..., Any]) -> None:
+        """Random scripts of failures, outcomes, ends and credits find nothing: needs the extra ``hypothesis``."""
+        pytest.importorskip("hypothesis")
+        from pytest_spidra.conformance.random_scripts import search
+
+        found = search(run_batch, self.max_attempts, examples=self.random_scripts, longest=self.longest_run)
+        if found:
+            script, text = found
+            pytest.fail(f"{text}\n\n{script.as_test(self.max_attempts)}", pytrace=False)
 
     def __init_subclass__(cls, **more: Any) -> None:
         """Keep the guard in every subclass.
@@ -84,7 +93,6 @@ def _test_of(case: Case, place: int) -> Callable[..., None]:
         spidra_mock: SpidraMock,
         request: pytest.FixtureRequest,
     ) -> None:
-        __tracebackhide__ = True
         del spidra_mock  # it is there, and answers
         rounds = case.rounds or self.max_attempts
         if case.operation == "batch.retry" and rounds == 1:
@@ -119,7 +127,6 @@ def try_case(
 
         longest: Seconds that a run may take.
     """
-    to_a_whole_second(session)
     case.script(session)
     observed = observe(runner, session, case.parts, rounds)
     found = complaints(observed, _expected(case, rounds), longest, case.healing)
@@ -198,7 +205,6 @@ def message(head: str, observed: Observed, found: list[Complaint], *tail: str) -
 
 
 def _fail(case: Case, observed: Observed, found: list[Complaint]) -> NoReturn:
-    __tracebackhide__ = True
     careful = {
         Expected.FINISH: "A careful runner gets over this and returns every page in its last state.",
         Expected.FINISH_OR_RAISE: "A careful runner gets over this, or raises.",
@@ -212,7 +218,7 @@ def _fail(case: Case, observed: Observed, found: list[Complaint]) -> NoReturn:
 
 def _guard(self: BatchRunnerConformance) -> None:
     """A case is switched off only by ``xfail(reason=…)``."""
-    names = [f"test_{case.name}" for case in CASES]
+    names = [*(f"test_{case.name}" for case in CASES), "test_random_scripts"]
     if off := switched_off(type(self), names, BatchRunnerConformance):
         told = "\n".join(f"    {one}" for one in off)
         pytest.fail(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from pytest_spidra.clock.units import MICROSECONDS
 from pytest_spidra.conformance.cases import FINISH, FINISH_OR_RAISE, GET, HONEST, RETRY, SUBMIT, URLS, Case
+from pytest_spidra.conformance.runs import to_a_whole_second
 from pytest_spidra.fake.account import RateLimit
 from pytest_spidra.fake.outcomes import completed, failed, stuck
 from pytest_spidra.scripting.known_errors import service_busy
@@ -40,6 +41,7 @@ def _credits_gone(session: FakeSession) -> None:
 
 
 def _asks_by_date(session: FakeSession) -> None:
+    to_a_whole_second(session)
     then = datetime.fromtimestamp(session.mock.clock.now / MICROSECONDS + 20, UTC)
     session.mock.batch.get.script(http_error(503, retry_after=then))
 

@@ -19,8 +19,10 @@ PolicyLine = dict[str, Any]
 
 
 def by_runner(lines: Iterable[PolicyLine]) -> dict[str, list[PolicyLine]]:
-    """Return the lines of each runner, the runners by name, the lines in the order of the kit's cases; of a case that ran
-    more than once, as a rerun does, the last."""
+    """Return the lines of each runner, the runners by name, the lines in the order of the kit's cases.
+
+    Of a case that ran more than once, as a rerun does, it is the last.
+    """
     found: dict[str, dict[int, PolicyLine]] = defaultdict(dict)
     for line in lines:
         found[line["runner"]][line["place"]] = line

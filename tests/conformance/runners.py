@@ -15,7 +15,6 @@ TERMINAL = ("completed", "failed", "cancelled")
 class Careful:
     most, tries, poll, patience = 50, 5, 3.0, 600.0
     last_statuses = TERMINAL
-    headers: dict[str, str] = {}
 
     def __call__(self, urls, *, base_url, api_key, max_attempts):
         with httpx.Client(base_url=base_url, headers=self.key(api_key), timeout=30) as client:

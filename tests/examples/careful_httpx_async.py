@@ -48,7 +48,9 @@ async def _sure(client, method, path, done=None, *, json=None, unlike=None):
                 return reply.json()
             if reply.status_code < 500 and reply.status_code != 429:
                 reply.raise_for_status()
-            wait = max(wait, min(float(reply.headers.get("retry-after") or reply.json().get("retry_after", 0)), 60))
+            wait = max(
+                wait, min(float(reply.headers.get("retry-after") or reply.json().get("retry_after", 0)), 60)
+            )
         except httpx.TransportError:
             pass
         except ValueError:

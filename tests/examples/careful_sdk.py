@@ -27,7 +27,9 @@ async def _scrape(client, urls, rounds):
                 await asyncio.sleep(POLL)
         if not left or batch.status != "completed" or not batch.failed_count:
             return batch.items
-        await _sure(lambda: client.retry_batch_scrape(batch_id), lambda: _look(client, batch_id), unlike=batch)
+        await _sure(
+            lambda: client.retry_batch_scrape(batch_id), lambda: _look(client, batch_id), unlike=batch
+        )
 
 
 async def _look(client, batch_id):
