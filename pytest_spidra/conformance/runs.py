@@ -137,7 +137,9 @@ def observe(
     finally:
         random.setstate(state)
     observed.elapsed = round(session.mock.clock.elapsed - began, 6)
+    ended = any(failure.startswith(ENDLESS) for failure in session.failures)
     for run in runs:
+        run.endless = ended and not isinstance(run.error, Exception)
         if isinstance(run.error, KeyboardInterrupt | pytest.exit.Exception | pytest.skip.Exception):
             raise run.error
         if isinstance(run.error, pytest.fail.Exception) and not run.endless:
@@ -157,7 +159,6 @@ def _perform(runner: Callable[..., Any], session: FakeSession, run: Run) -> None
             run.items = list(run.returned)
     except BaseException as error:  # noqa: BLE001 - whatever it raises is what it does, and `observe` passes on what is not its
         run.error = error
-    run.endless = any(failure.startswith(ENDLESS) for failure in session.failures)
 
 
 async def _awaited(what: Any) -> Any:

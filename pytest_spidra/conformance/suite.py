@@ -27,7 +27,8 @@ OPTIONAL = frozenset({"batch.list", "batch.cancel"})
 GUARD = "test_no_case_is_switched_off_without_a_reason"
 
 
-@pytest.mark.spidra(rules="off", allow_unused_steps=True)
+# A look every other second is legal, for as long as a run may last.
+@pytest.mark.spidra(rules="off", allow_unused_steps=True, request_limit=2000)
 class BatchRunnerConformance:
     """A suite for a runner of batches: inherit it and give the fixture `run_batch`.
 
