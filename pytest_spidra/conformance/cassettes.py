@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import pytest
 
@@ -11,6 +10,9 @@ from pytest_spidra.cassettes.errors import CassetteError
 from pytest_spidra.cassettes.format import Format
 from pytest_spidra.drift.mirror import drift_of
 from pytest_spidra.verdicts.messages import paragraph
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 class CassetteDrift:

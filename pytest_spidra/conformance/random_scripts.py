@@ -87,18 +87,33 @@ class Script:
         for line in self.lines:
             exec(line, {**WORDS, "spidra_mock": session.mock})  # noqa: S102 - these are our own lines, and just those that a reader pastes
 
-    def as_test(self, rounds: int) -> str:
-        """Return the script as a test that can be pasted."""
-        words = sorted({word for word in WORDS if any(f"{word}(" in line for line in self.lines)})
-        imports = f"from pytest_spidra import {', '.join(words)}\n\n\n" if words else ""
-        key = f"base_url=spidra_mock.base_url, api_key=spidra_mock.api_key, max_attempts={rounds}"
-        runs = [f"run_batch({part}, {key})".replace("'", '"') for part in self.parts]
-        together = "  # this one and the next at the same time, each in a thread" if len(runs) > 1 else ""
-        body = [*self.lines, runs[0] + together, *runs[1:]]
-        head = (
-            "@pytest.mark.spidra(allow_unused_steps=True)\ndef test_what_was_found(spidra_mock, run_batch):\n"
-        )
-        return imports + head + "\n".join(f"    {line}" for line in body)
+    def as_test(self, rounds: int, *, awaited: bool = False) -> str:
+        """Return the script as a test that can be pasted.
+
+        Args:
+            rounds: ``max_attempts``.
+
+            awaited: Whether the runner is a coroutine function.
+        """
+        words = sorted(word for word in WORDS if any(f"{word}(" in line for line in self.lines))
+        imports = [f"from pytest_spidra import {', '.join(words)}"] if words else []
+        given = f"base_url=spidra_mock.base_url, api_key=spidra_mock.api_key, max_attempts={rounds}"
+        call = f"asyncio.run(run_batch(urls, {given}))" if awaited else f"run_batch(urls, {given})"
+        shown = str(self.parts if len(self.parts) > 1 else self.parts[0]).replace("'", '"')
+        if len(self.parts) > 1:
+            imports.append("from concurrent.futures import ThreadPoolExecutor")
+            runs = ["with ThreadPoolExecutor() as pool:", f"    list(pool.map(lambda urls: {call}, {shown}))"]
+        else:
+            runs = [f"urls = {shown}", call]
+        if awaited:
+            imports.insert(0, "import asyncio")
+        head = [
+            "@pytest.mark.spidra(allow_unused_steps=True)",
+            "def test_what_was_found(spidra_mock, run_batch):",
+        ]
+        return "\n".join(
+            [*imports, "", "", *head, *(f"    {line}" for line in [*self.lines, *runs])]
+        ).lstrip()
 
 
 WORDS: dict[str, Callable[..., Step | Outcome]] = {

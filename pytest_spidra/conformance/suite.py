@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 import pytest
@@ -68,7 +69,8 @@ class BatchRunnerConformance:
         found = search(run_batch, self.max_attempts, examples=self.random_scripts, longest=self.longest_run)
         if found:
             script, text = found
-            pytest.fail(f"{text}\n\n{script.as_test(self.max_attempts)}", pytrace=False)
+            pasted = script.as_test(self.max_attempts, awaited=inspect.iscoroutinefunction(run_batch))
+            pytest.fail(f"{text}\n\n{pasted}", pytrace=False)
 
     def __init_subclass__(cls, **more: Any) -> None:
         """Keep the guard in every subclass.

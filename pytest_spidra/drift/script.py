@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -71,32 +72,35 @@ class _Reader:
 
     def read(self, one: Interaction) -> None:
         """Take in one exchange."""
-        exchange, body = one.exchange, one.reply.json
+        exchange = one.exchange
         if not exchange.kind:
             return
         of_batch = None if exchange.kind in ("submit", "list") else exchange.batch_id
         word = "ok()" if one.reply.status < 400 or self._is_natural(one) else step_word(one)
         self.steps[exchange.endpoint.rpartition(".")[2], of_batch].append(word)
-        if one.reply.status >= 400 or not isinstance(body, dict):
-            return
-        batch = self.batches.get(exchange.batch_id or "")
-        if exchange.is_submit:
+        if one.reply.status < 400 and isinstance(one.reply.json, dict):
+            self._learn(one, one.reply.json)
+
+    def _learn(self, one: Interaction, body: dict[str, Any]) -> None:
+        """Take in what a good reply tells."""
+        kind, batch_id = one.exchange.kind, str(one.exchange.batch_id)
+        batch = self.batches.get(batch_id)
+        if kind == "submit":
             asked = one.request.json if isinstance(one.request.json, dict) else {}
             urls = [url for url in asked.get("urls", []) if isinstance(url, str)]
             options = {"output": "json", **{name: asked[name] for name in validation.FIELDS if name in asked}}
-            self.batches[str(exchange.batch_id)] = _Batch(options, [_Page(url) for url in urls])
-        elif exchange.is_list:
+            self.batches[batch_id] = _Batch(options, [_Page(url) for url in urls])
+        elif kind == "list":
             shown = {job.get("uuid") for job in body.get("jobs", []) if isinstance(job, dict)}
-            for batch_id, known in self.batches.items():
-                if batch_id in shown and not known.end:
-                    self._count(known)
-        elif batch is None:
-            return
-        elif exchange.is_look:
+            for known in (
+                known for known_id, known in self.batches.items() if known_id in shown and not known.end
+            ):
+                self._count(known)
+        elif batch and kind == "look":
             self._look(batch, body)
-        elif exchange.is_cancel:
+        elif batch and kind == "cancel":
             batch.mine = True
-        elif exchange.is_retry:
+        elif batch:
             for page in batch.pages:
                 if page.ended and page.outcomes and page.outcomes[-1].startswith("failed("):
                     page.ended, page.looks, page.at_work = False, 0, 0
@@ -146,10 +150,10 @@ class _Reader:
         polls = max(page.at_work, 1) if self.concurrency else page.looks
         told = []
         if item["status"] == "failed":
-            told += [repr(str(item.get("error")))] if item.get("error") != "Timeout" else []
+            told += [_quoted(str(item.get("error")))] if item.get("error") != "Timeout" else []
         else:
             result = item.get("result")
-            told += [repr(result)] if result != default_result(batch.options, page.url) else []
+            told += [_quoted(result)] if result != default_result(batch.options, page.url) else []
             told += [f"credits={item['creditsUsed']}"] if item.get("creditsUsed", 1) != 1 else []
         told += [f"after_polls={polls}"] if polls != 1 else []
         return f"{item['status']}({', '.join(told)})"
@@ -169,14 +173,16 @@ class _Reader:
         for number, batch in enumerate(self.batches.values(), 1):
             for page in batch.pages:
                 mine = list(page.outcomes)
-                if not page.ended and page.looks:
+                if not page.ended and page.looks > 1:
                     mine.append(f"completed(after_polls={page.looks})")
+                while len(mine) > 1 and mine[-1] == mine[-2]:
+                    mine.pop()  # the last one repeats
                 if found.setdefault(page.url, mine) != mine:
-                    other.append(f"# in batch {number}: {page.url!r}: [{', '.join(mine)}]")
+                    other.append(f"# in batch {number}: {_quoted(page.url)}: [{', '.join(mine)}]")
         told = {url: several for url, several in found.items() if several not in ([], ["completed()"])}
         if told:
             lines = ["spidra_mock.batch.outcomes(", "    {"]
-            lines += [f"        {url!r}: [{', '.join(several)}]," for url, several in told.items()]
+            lines += [f"        {_quoted(url)}: [{', '.join(several)}]," for url, several in told.items()]
             lines += ["    }", ")"]
         return lines + other
 
@@ -211,6 +217,11 @@ def step_word(one: Interaction) -> str:
         return {503: "queue_unavailable()", 429: "too_many_pending()", 402: "payment_overdue()"}[status]
     if status in (502, 503, 504) and not isinstance(body, dict):
         return f"gateway_error({status})"
-    more = [f"code={code!r}"] if code else []
-    more += [f"retry_after={seconds or repr(wait)}"] if wait else []
+    more = [f"code={_quoted(code)}"] if code else []
+    more += [f"retry_after={seconds or _quoted(wait)}"] if wait else []
     return f"http_error({', '.join([str(status), *more])})" if more else str(status)
+
+
+def _quoted(value: Any) -> str:
+    """Return a value as Python, texts in double quotes."""
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, str) else repr(value)

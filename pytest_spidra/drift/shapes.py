@@ -68,23 +68,34 @@ def differences(
         yield path, f"{_told(recorded)} was recorded, and the fake has {kind_of(expected)}"
         return
     if isinstance(recorded, dict):
-        for name in expected:
-            if name not in recorded and name not in free:
-                yield f"{path}.{name}", "the field is missing, and the fake has it"
-        for name, value in recorded.items():
-            if name in free:
-                continue
-            if name not in expected:
-                yield f"{path}.{name}", "the fake has no such field"
-            elif name in exact and value != expected[name] and kind_of(value) == kind_of(expected[name]):
-                yield f"{path}.{name}", f"{value!r} was recorded, and the fake has {expected[name]!r}"
-            else:
-                yield from differences(value, expected[name], f"{path}.{name}", free=free, exact=exact)
+        yield from _of_fields(recorded, expected, path, free, exact)
     elif isinstance(recorded, list):
         for number, (one, other) in enumerate(zip(recorded, expected, strict=False)):
             yield from differences(one, other, f"{path}[{number}]", free=free, exact=exact)
     elif isinstance(recorded, str):
         yield from _of_form(recorded, expected, path)
+
+
+def _of_fields(
+    recorded: dict[str, Any],
+    expected: dict[str, Any],
+    path: str,
+    free: Collection[str],
+    exact: Collection[str],
+) -> Iterator[tuple[str, str]]:
+    """Compare the fields of two objects."""
+    for name in expected:
+        if name not in recorded and name not in free:
+            yield f"{path}.{name}", "the field is missing, and the fake has it"
+    for name, value in recorded.items():
+        if name in free:
+            continue
+        if name not in expected:
+            yield f"{path}.{name}", "the fake has no such field"
+        elif name in exact and value != expected[name] and kind_of(value) == kind_of(expected[name]):
+            yield f"{path}.{name}", f"{value!r} was recorded, and the fake has {expected[name]!r}"
+        else:
+            yield from differences(value, expected[name], f"{path}.{name}", free=free, exact=exact)
 
 
 def _of_form(recorded: str, expected: str, path: str) -> Iterator[tuple[str, str]]:

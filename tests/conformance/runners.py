@@ -19,7 +19,7 @@ class Careful:
     def __call__(self, urls, *, base_url, api_key, max_attempts):
         with httpx.Client(base_url=base_url, headers=self.key(api_key), timeout=30) as client:
             mine = type(self)()  # each run has a state of its own
-            mine.client, mine.api_key = client, api_key
+            mine.client, mine.api_key, mine.others = client, api_key, set()
             return mine.whole(urls, max_attempts)
 
     def key(self, api_key):
@@ -73,12 +73,13 @@ class Careful:
 
     def find(self, urls, began):
         for job in self.sure("GET", f"{BATCHES}?limit=50")["jobs"]:
-            if self.is_mine(job, urls, began):
+            if job["uuid"] not in self.others and self.is_mine(job, urls, began):
                 return {"batchId": job["uuid"]}
         return None
 
     def is_mine(self, job, urls, began):
         young = datetime.fromisoformat(job["createdAt"]).timestamp() > began - 60
+        self.others.add(job["uuid"])
         return young and [item["url"] for item in self.read(f"{BATCHES}/{job['uuid']}")["items"]] == urls
 
     def sure(self, method, path, done=lambda: None, json=None):

@@ -5,20 +5,20 @@ from datetime import datetime
 
 import httpx
 
-BATCHES, MOST, TRIES, POLL, PATIENCE = "/batch/scrape", 50, 5, 3.0, 600.0
+BATCHES, TRIES, POLL, PATIENCE = "/batch/scrape", 5, 3.0, 600.0
 
 
 def run(urls, *, base_url, api_key, max_attempts=3):
     """Return the items of all URLs, failed ones included when `max_attempts` rounds could not heal them."""
     with httpx.Client(base_url=base_url, headers={"x-api-key": api_key}, timeout=30) as client:
-        parts = [urls[start : start + MOST] for start in range(0, len(urls), MOST)]
-        return [item for part in parts for item in _scrape(client, part, max_attempts)]
+        starts = range(0, len(urls), 50)
+        return [one for at in starts for one in _scrape(client, urls[at : at + 50], max_attempts)]
 
 
 def _scrape(client, urls, rounds):
-    began = time.time()
-    submitted = _sure(client, "POST", BATCHES, lambda: _find(client, urls, began), json={"urls": urls})
-    path = f"{BATCHES}/{submitted['batchId']}"
+    began, seen = time.time(), set()
+    batch = _sure(client, "POST", BATCHES, lambda: _find(client, urls, began, seen), json={"urls": urls})
+    path = f"{BATCHES}/{batch['batchId']}"
     for left in reversed(range(rounds)):
         deadline = time.monotonic() + PATIENCE
         while (batch := _sure(client, "GET", path))["status"] in ("pending", "running"):
@@ -30,10 +30,11 @@ def _scrape(client, urls, rounds):
         _sure(client, "POST", f"{path}/retry", lambda: _sure(client, "GET", path), unlike=batch)
 
 
-def _find(client, urls, began):
+def _find(client, urls, began, seen):
     """Return the batch of a submit whose reply was lost; old ones and those of others are in the list, too."""
     for job in _sure(client, "GET", f"{BATCHES}?limit=50")["jobs"]:
-        if datetime.fromisoformat(job["createdAt"]).timestamp() > began - 60:
+        if job["uuid"] not in seen and datetime.fromisoformat(job["createdAt"]).timestamp() > began - 60:
+            seen.add(job["uuid"])
             if [item["url"] for item in _sure(client, "GET", f"{BATCHES}/{job['uuid']}")["items"]] == urls:
                 return {"batchId": job["uuid"]}
 
@@ -43,13 +44,10 @@ def _sure(client, method, path, done=None, *, json=None, unlike=None):
     for wait in (2.0**attempt for attempt in range(TRIES)):
         try:
             reply = client.request(method, path, json=json)
-            if reply.is_success:
-                return reply.json()
             if reply.status_code < 500 and reply.status_code != 429:
-                reply.raise_for_status()
-            wait = max(
-                wait, min(float(reply.headers.get("retry-after") or reply.json().get("retry_after", 0)), 60)
-            )
+                return reply.raise_for_status().json()
+            asked = reply.headers.get("retry-after") or reply.json().get("retry_after", 0)
+            wait = max(wait, min(float(asked), 60))
         except httpx.TransportError:
             pass
         except ValueError:
