@@ -43,9 +43,7 @@ class SecondApi(BaseHTTPRequestHandler):
     def answer(self, deed):
         self.sent = self.rfile.read(int(self.headers.get("content-length", 0)))
         key = self.headers.get("x-api-key") or self.headers.get("authorization", "").removeprefix("Bearer ")
-        self.batch = (
-            self.batches.get(self.path.split("/")[4].split("?")[0]) if self.path.count("/") > 3 else None
-        )
+        self.batch = self.batches.get(self.path.split("/")[4]) if self.path.count("/") > 3 else None
         if not key.startswith("spd_"):
             status, body, headers = error(401, "Invalid token or API key")
         elif self.busy:
@@ -56,12 +54,11 @@ class SecondApi(BaseHTTPRequestHandler):
             status, body, headers = deed()
         content = body if isinstance(body, bytes) else json.dumps(body).encode()
         self.send_response(status)
-        headers = {
-            "content-type": "application/json; charset=utf-8",
+        for name, value in {
+            "content-type": "application/json",
             **headers,
             "content-length": len(content),
-        }
-        for name, value in headers.items():
+        }.items():
             self.send_header(name, str(value))
         self.end_headers()
         self.wfile.write(content)
@@ -74,13 +71,9 @@ class SecondApi(BaseHTTPRequestHandler):
             return error(403, "You have exceeded your monthly credit limit.")
         items = [{"uuid": str(uuid.uuid4()), "url": url, "status": "pending", **HELD} for url in urls]
         batch = {"status": "pending", "items": items, "createdAt": today(), "finishedAt": None, "rounds": 1}
-        batch_id = str(uuid.uuid4())
-        self.batches[batch_id] = batch
-        return (
-            202,
-            {"status": "queued", "batchId": batch_id, "total": len(urls)},
-            {"location": f"/api/batch/scrape/{batch_id}"},
-        )
+        self.batches[batch_id := str(uuid.uuid4())] = batch
+        location = {"location": f"/api/batch/scrape/{batch_id}"}
+        return 202, {"status": "queued", "batchId": batch_id, "total": len(urls)}, location
 
     def look(self):
         body = self.shown(self.batch)
@@ -88,13 +81,11 @@ class SecondApi(BaseHTTPRequestHandler):
         return 200, {**body, "items": [dict(item, screenshotUrl=None) for item in body["items"]]}, {}
 
     def shown(self, batch):
-        counts = {
-            f"{word}Count": sum(item["status"] == word for item in batch["items"])
-            for word in ("completed", "failed")
-        }
         items = [dict(item) for item in batch["items"]]
+        done, failed = (sum(item["status"] == word for item in items) for word in ("completed", "failed"))
+        counts = {"totalUrls": len(items), "completedCount": done, "failedCount": failed}
         dates = {"createdAt": batch["createdAt"], "finishedAt": batch["finishedAt"]}
-        return {"status": batch["status"], "totalUrls": len(items), **counts, "items": items, **dates}
+        return {"status": batch["status"], **counts, "items": items, **dates}
 
     def work(self, batch):
         """End the oldest page in work, and begin the next two."""
@@ -122,18 +113,13 @@ class SecondApi(BaseHTTPRequestHandler):
 
     def cancel(self):
         if self.batch["status"] in ("completed", "failed", "cancelled"):
-            return error(
-                409, f"Cannot cancel a batch that is already {self.batch['status']}.", "ALREADY_TERMINAL"
-            )
+            return error(409, "Cannot cancel a batch that is already completed.", "ALREADY_TERMINAL")
         waiting = [item for item in self.batch["items"] if item["status"] == "pending"]
         for item in waiting:
             item.update(status="cancelled", finishedAt=today())
         self.batch.update(status="cancelled", finishedAt=today())
-        return (
-            200,
-            {"status": "cancelled", "cancelledItems": len(waiting), "creditsRefunded": PRICE * len(waiting)},
-            {},
-        )
+        count = len(waiting)
+        return 200, {"status": "cancelled", "cancelledItems": count, "creditsRefunded": PRICE * count}, {}
 
     def retry(self):
         failed = [item for item in self.batch["items"] if item["status"] == "failed"]

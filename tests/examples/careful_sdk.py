@@ -36,7 +36,7 @@ async def _look(client, batch_id):
 
 async def _find(client, urls, began, seen):
     """Return the id of a batch whose submit's reply was lost; old ones and those of others are in the list, too."""
-    for job in (await _sure(lambda: client.list_batch_scrapes(limit=50))).jobs:
+    for job in (await _sure(client.list_batch_scrapes)).jobs:
         if job.uuid not in seen and datetime.fromisoformat(job.created_at).timestamp() > began - 60:
             seen.add(job.uuid)
             if [item.url for item in (await _look(client, job.uuid)).items] == urls:
@@ -52,9 +52,7 @@ async def _sure(call, done=None, *, unlike=None):
             status, asked = getattr(error, "status", 0), getattr(error, "retry_after", None)
             if 0 < status < 500 and status != 429:
                 raise
-            wait = max(
-                wait, asked or (30.0 if status == 503 else 0.0)
-            )  # what a 503 asks for, the SDK does not tell
+            wait = max(wait, asked or (30.0 if status == 503 else 0.0))  # it does not tell what a 503 asks
         await asyncio.sleep(wait)
         if done and (found := await done()) and found != unlike:
             return found
