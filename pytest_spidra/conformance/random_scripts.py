@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from pytest_spidra.conformance.judging import LONGEST_RUN, Complaint, Expected, complaints
+from pytest_spidra.conformance.messages import message
 from pytest_spidra.conformance.runs import Observed, observe, open_session
 from pytest_spidra.fake.outcomes import Outcome, completed, failed
 from pytest_spidra.scripting import known_errors as known
@@ -192,8 +193,6 @@ def try_script(
     script: Script, runner: Callable[..., Any], rounds: int, longest: float = LONGEST_RUN
 ) -> tuple[Observed, list[Complaint], str]:
     """Let a runner meet a script; return what was seen, what is wrong with it, and the message of that, or nothing."""
-    from pytest_spidra.conformance.suite import message
-
     with open_session(REQUEST_LIMIT * len(script.pages)) as session:
         script.play(session)
         observed = observe(runner, session, script.parts, rounds)

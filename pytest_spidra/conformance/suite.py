@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 import pytest
 
 from pytest_spidra.conformance.judging import LONGEST_RUN, Complaint, Expected, complaints
+from pytest_spidra.conformance.messages import message
 from pytest_spidra.conformance.overriding import switched_off
 from pytest_spidra.conformance.runs import Observed, field_of, observe
 from pytest_spidra.conformance.work_cases import CASES
 from pytest_spidra.settings import END_OF_TEST, POLICY
-from pytest_spidra.traffic import timeline
 from pytest_spidra.verdicts.messages import paragraph
 
 if TYPE_CHECKING:
@@ -197,14 +197,6 @@ def _note(
         "seconds": round(observed.elapsed, 1),
         "credits": observed.session.mock.credits.charged,
     }
-
-
-def message(head: str, observed: Observed, found: list[Complaint], *tail: str) -> str:
-    """Return what is wrong, what the case was, and the timeline."""
-    log = observed.session.wiring.log
-    guilty = {number for one in found for number in one.numbers}
-    shown = timeline.render(log, guilty) if log else "No request was sent at all."
-    return "\n\n".join([*(paragraph(one.sentence) for one in found), paragraph(head), shown, *tail])
 
 
 def _fail(case: Case, observed: Observed, found: list[Complaint]) -> NoReturn:

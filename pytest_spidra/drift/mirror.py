@@ -11,11 +11,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, get_args
 
 from pytest_spidra.drift.errors import of_error, of_headers
+from pytest_spidra.drift.lists import of_list
 from pytest_spidra.drift.shapes import Difference, differences, kind_of
 from pytest_spidra.fake import serializers
 from pytest_spidra.fake.account import Account
 from pytest_spidra.fake.outcomes import completed, failed
-from pytest_spidra.fake.service import LIST_LIMIT, LIST_LIMIT_MOST, Service
+from pytest_spidra.fake.service import Service
 from pytest_spidra.traffic.statuses import TERMINAL, BatchStatus, ItemStatus
 
 if TYPE_CHECKING:
@@ -219,50 +220,8 @@ class Mirror:
             yield "$.status", "pending was recorded with items that have begun, and the fake has running"
 
     def _list(self, one: Interaction, body: Any, _: int) -> Iterator[Difference]:
-        asked = one.request.parameters
-        limit = _number(asked.get("limit"), LIST_LIMIT, LIST_LIMIT_MOST)
-        jobs, pagination = body.get("jobs"), body.get("pagination")
-        total = pagination.get("total") if isinstance(pagination, dict) else None
-        shown = serializers.page(
-            [], total if type(total) is int else 0, _number(asked.get("page"), 1, None), limit, "seconds"
-        )
-        names = ("page", "limit", "totalPages")
-        for path, what in differences(body, shown, exact=names):
-            yield Difference(one.number, path, what)
-        if not isinstance(jobs, list):
-            return
-        if len(jobs) > limit:
-            yield Difference(one.number, "$.jobs", f"{len(jobs)} batches were recorded on a page of {limit}")
-        dates = [str(job.get("createdAt")) for job in jobs if isinstance(job, dict)]
-        if dates != sorted(dates, reverse=True):
-            yield Difference(one.number, "$.jobs", "the batches are in another order than newest first")
-        for number, job in enumerate(jobs):
-            for path, what in self._of_job(job, f"$.jobs[{number}]"):
-                yield Difference(one.number, path, what)
-
-    def _of_job(self, job: Any, where: str) -> Iterator[tuple[str, str]]:
-        """Compare a line of the list with what the fake shows."""
-        status = job.get("status") if isinstance(job, dict) else None
-        shown = serializers.job(self._service.create([], {"output": "json"}, 0), "seconds")
-        shown["finishedAt"] = shown["createdAt"] if status in TERMINAL else None
-        yield from differences(
-            job, shown, where, free=("finishedAt",) if status in ("failed", "cancelled") else ()
-        )
-        if not isinstance(job, dict):
-            return
-        if status not in BATCH_STATUSES:
-            yield f"{where}.status", f"{status!r} was recorded, and the fake has {', '.join(BATCH_STATUSES)}"
-        state = self._states.get(str(job.get("uuid")))
-        total, done, wrong = (job.get(name) for name in ("totalUrls", "completedCount", "failedCount"))
-        if state and total != len(state.items):
-            yield f"{where}.totalUrls", f"{total!r} was recorded, and {len(state.items)} URLs were submitted"
-        if type(total) is type(done) is type(wrong) is int:
-            together = done + wrong
-            if together > total or (status == "completed" and together != total):
-                yield (
-                    f"{where}.completedCount",
-                    f"{done} completed and {wrong} failed do not add up with {total} in all",
-                )
+        sizes = {batch_id: len(state.items) for batch_id, state in self._states.items()}
+        yield from of_list(one, body, sizes)
 
     def _cancel(self, one: Interaction, body: Any, _: int) -> Iterator[Difference]:
         batch_id = one.exchange.batch_id or ""
@@ -311,8 +270,3 @@ class Mirror:
 def _with_a_key(request: Request) -> Request:
     """Return a request with a key of some kind: recordings keep none."""
     return replace(request, headers={**request.headers, "x-api-key": "spd_recorded"})
-
-
-def _number(text: str | None, default: int, most: int | None) -> int:
-    number = max(int(text), 1) if text and text.isdecimal() else default
-    return number if most is None else min(number, most)

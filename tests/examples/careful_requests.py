@@ -1,4 +1,4 @@
-"""A careful runner on requests: urllib3's `Retry` sends looks again by itself, and never a POST."""
+"""A careful runner on requests: urllib3's `Retry` sends looks again by itself, and no POST."""
 
 import time
 from datetime import datetime
@@ -6,8 +6,7 @@ from datetime import datetime
 import requests
 from urllib3.util import Retry
 
-TRIES, POLL, PATIENCE = 5, 3.0, 600.0
-LOOKS = Retry(3, backoff_factor=1.0, status_forcelist=(500, 502, 504), allowed_methods=("GET",))
+TRIES, POLL, PATIENCE, LOOKS = 5, 3.0, 600.0, Retry(3, backoff_factor=1.0, status_forcelist=(500, 502, 504))
 
 
 def run(urls, *, base_url, api_key, max_attempts=3):
@@ -15,9 +14,8 @@ def run(urls, *, base_url, api_key, max_attempts=3):
     with requests.Session() as http:
         http.headers["x-api-key"], api = api_key, f"{base_url}/batch/scrape"
         http.mount(base_url, requests.adapters.HTTPAdapter(max_retries=LOOKS))
-        return [
-            one for i in range(0, len(urls), 50) for one in _run(http, api, urls[i : i + 50], max_attempts)
-        ]
+        parts = [urls[at : at + 50] for at in range(0, len(urls), 50)]
+        return [one for part in parts for one in _run(http, api, part, max_attempts)]
 
 
 def _run(http, api, urls, rounds):
