@@ -27,7 +27,7 @@ from pytest_spidra.verdicts.rules.judge import judge
 if TYPE_CHECKING:
     from pytest_spidra.conformance.runs import Observed, Run
 
-LONGEST_RUN = 3600.0
+LONGEST_RUN = 1800.0
 """Seconds after which a run that meets a service that never ends its work is to have given up."""
 
 
@@ -95,15 +95,13 @@ def _endless(observed: Observed) -> list[Complaint]:
     if not any(run.endless for run in observed.runs):
         return []
     count, seconds = len(observed.session.wiring.log), observed.elapsed
-    going = (
-        f"after {count} requests and {seconds:g} s it still goes on"
-        if seconds
-        else f"it has sent {count} requests without a pause"
-    )
+    going = f"after {count} requests and {seconds:g} s it still goes on"
+    if not seconds:
+        going = f"it has sent {count} requests without a pause"
+    place = next((found for one in observed.session.failures if (found := one.partition("Sent from ")[2])), "")
+    where = f" It is at {place}" if place else ""
     return [
-        Complaint(
-            "hangs", f"The run would hang for ever: {going}, and nothing that it sees changes any more."
-        )
+        Complaint("hangs", f"The run would hang for ever: {going}, and nothing that it sees changes any more.{where}")
     ]
 
 

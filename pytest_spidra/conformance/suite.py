@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pytest_spidra.conformance.cases import Case
     from pytest_spidra.fixtures.mock import SpidraMock
     from pytest_spidra.sessions.fake_sessions import FakeSession
+    from pytest_spidra.verdicts.policy_table import PolicyLine
 
 OPTIONAL = frozenset({"batch.list", "batch.cancel"})
 """What a runner need not use."""
@@ -29,7 +30,7 @@ GUARD = "test_no_case_is_switched_off_without_a_reason"
 
 
 # A look every other second is legal, for as long as a run may last.
-@pytest.mark.spidra(rules="off", allow_unused_steps=True, request_limit=2000)
+@pytest.mark.spidra(rules="off", allow_unused_steps=True, request_limit=1000)
 class BatchRunnerConformance:
     """A suite for a runner of batches: inherit it and give the fixture `run_batch`.
 
@@ -100,13 +101,14 @@ def _test_of(case: Case, place: int) -> Callable[..., None]:
         rounds = case.rounds or self.max_attempts
         if case.operation == "batch.retry" and rounds == 1:
             pytest.skip("a runner with one round sends no retry")
-        session = request.node.stash[END_OF_TEST].session
+        session, runner = request.node.stash[END_OF_TEST].session, request.node.nodeid.rpartition("::")[0]
         observed, found = try_case(case, run_batch, session, rounds, self.longest_run)
-        if not found and case.operation in OPTIONAL and not _reached(observed, case):
-            _note(request, case, place, "not used", observed, [])
+        if case.operation in OPTIONAL and not _reached(observed, case):  # what is wrong, another case tells
+            request.node.stash[POLICY] = policy_line(runner, case, place, observed, [], "not used")
             pytest.skip(f"this runner never sends a {case.operation}")
-        _note(request, case, place, _did(observed), observed, found)
+        request.node.stash[POLICY] = policy_line(runner, case, place, observed, found)
         if found:
+            session.failures.clear()  # how a run was ended that would not end is among what was found
             _fail(case, observed, found)
 
     test.__name__, test.__doc__ = f"test_{case.name}", case.story
@@ -177,21 +179,30 @@ def _did(observed: Observed) -> str:
     return "; ".join(dict.fromkeys(words))
 
 
-def _note(
-    request: pytest.FixtureRequest,
-    case: Case,
-    place: int,
-    did: str,
-    observed: Observed,
-    found: list[Complaint],
-) -> None:
-    """Keep the line of the policy table; the report takes it along."""
-    request.node.stash[POLICY] = {
-        "runner": request.node.nodeid.rpartition("::")[0],
+def policy_line(
+    runner: str, case: Case, place: int, observed: Observed, found: list[Complaint], did: str = ""
+) -> PolicyLine:
+    """Return a case's line of the policy table.
+
+    Args:
+        runner: Whose policy it is.
+
+        case: The case.
+
+        place: Its place in the table.
+
+        observed: What was seen.
+
+        found: What is wrong.
+
+        did: What the runner did; empty: what was seen of it.
+    """
+    return {
+        "runner": runner,
         "place": place,
         "operation": case.operation.rpartition(".")[2] or "work",
         "failure": case.failure,
-        "did": did,
+        "did": did or _did(observed),
         "wrong": list(dict.fromkeys(one.word for one in found)),
         "requests": len(observed.session.wiring.log),
         "seconds": round(observed.elapsed, 1),

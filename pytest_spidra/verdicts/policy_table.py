@@ -58,11 +58,11 @@ def render_markdown(lines: Iterable[PolicyLine]) -> str:
 
 def _cells(line: PolicyLine, marked: str) -> tuple[str, ...]:
     wrong = [marked.format(", ".join(line["wrong"]))] if line["wrong"] else []
+    did = [] if line["did"] in line["wrong"] else [line["did"]]
     return (
         line["operation"],
         line["failure"],
-        "; ".join([line["did"], *wrong]),
-        str(line["requests"]),
-        f"{line['seconds']:g}",
+        "; ".join([*did, *wrong]),
+        *(("∞", "∞") if "hangs" in line["wrong"] else (str(line["requests"]), f"{line['seconds']:g}")),
         str(line["credits"]),
     )
