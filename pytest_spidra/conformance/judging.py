@@ -98,10 +98,15 @@ def _endless(observed: Observed) -> list[Complaint]:
     going = f"after {count} requests and {seconds:g} s it still goes on"
     if not seconds:
         going = f"it has sent {count} requests without a pause"
-    place = next((found for one in observed.session.failures if (found := one.partition("Sent from ")[2])), "")
+    place = next(
+        (found for one in observed.session.failures if (found := one.partition("Sent from ")[2])), ""
+    )
     where = f" It is at {place}" if place else ""
     return [
-        Complaint("hangs", f"The run would hang for ever: {going}, and nothing that it sees changes any more.{where}")
+        Complaint(
+            "hangs",
+            f"The run would hang for ever: {going}, and nothing that it sees changes any more.{where}",
+        )
     ]
 
 
