@@ -1,6 +1,7 @@
 """The kit as users meet it: what a failure says, how a case is switched off, what is shown at the end."""
 
 import inspect
+import re
 from pathlib import Path
 
 import pytest
@@ -366,3 +367,11 @@ def test_a_subclass_of_a_subclass_keeps_its_guard_and_its_runner(suite):
     suite("runners.Careful()", "-k", f"TestMore and (test_page_heals or {GUARD})", more=more).assert_outcomes(
         passed=2
     )
+
+
+def test_the_class_in_the_readme_works(run_tests, pytester):
+    root = Path(__file__).parents[2]
+    (block,) = re.findall(r"^```py\n(.*?)^```$", (root / "README.md").read_text(), re.MULTILINE | re.DOTALL)
+    pytester.makepyfile(my_runner=(root / "tests" / "examples" / "careful_httpx.py").read_text())
+
+    run_tests(block, "-k", "healthy or page_heals").assert_outcomes(passed=2)
