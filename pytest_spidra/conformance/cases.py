@@ -5,10 +5,23 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from pytest_spidra import (
+    Outcome,
+    Step,
+    completed,
+    failed,
+    gateway_error,
+    http_error,
+    ok,
+    payment_overdue,
+    queue_unavailable,
+    rate_limited,
+    reply_lost,
+    request_lost,
+    service_busy,
+    too_many_pending,
+)
 from pytest_spidra.conformance.judging import Expected
-from pytest_spidra.fake.outcomes import Outcome, completed, failed
-from pytest_spidra.scripting import known_errors as known
-from pytest_spidra.scripting.steps import Step, http_error, ok, reply_lost, request_lost
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -88,11 +101,11 @@ REFUSED: tuple[Row, ...] = (
     ("connect_error", "ConnectError", request_lost(), "no connection could be made, and the service never saw it"),
     ("connect_timeout", "ConnectTimeout", request_lost("ConnectTimeout"), "the connection took too long, and the service never saw it"),
     ("bad_gateway", "502", http_error(502), "the gateway answered 502 and did not pass it on"),
-    ("gateway_page", "502, HTML page", known.gateway_error(502), "the gateway answered 502 with an HTML page"),
+    ("gateway_page", "502, HTML page", gateway_error(502), "the gateway answered 502 with an HTML page"),
     ("unavailable", "503", http_error(503), "the service answered 503 and did nothing"),
-    ("service_busy", "503 SERVICE_BUSY, Retry-After 20", known.service_busy(retry_after=20), "the service is at capacity and asks for 20 seconds"),
-    ("queue_unavailable", "503 QUEUE_UNAVAILABLE", known.queue_unavailable(), "nothing could be queued"),
-    ("rate_limited", "429, Retry-After 20", known.rate_limited(retry_after=20), "the quota of requests is used up for 20 seconds"),
+    ("service_busy", "503 SERVICE_BUSY, Retry-After 20", service_busy(retry_after=20), "the service is at capacity and asks for 20 seconds"),
+    ("queue_unavailable", "503 QUEUE_UNAVAILABLE", queue_unavailable(), "nothing could be queued"),
+    ("rate_limited", "429, Retry-After 20", rate_limited(retry_after=20), "the quota of requests is used up for 20 seconds"),
     ("gateway_timeout", "504", http_error(504), "the gateway gave up, and the service never saw it"),
     ("server_error", "500", http_error(500), "the service failed unexpectedly and did nothing"),
 )  # fmt: skip
@@ -100,7 +113,7 @@ REFUSED: tuple[Row, ...] = (
 TOO_MANY: Row = (
     "too_many_pending",
     "429 TOO_MANY_PENDING_JOBS",
-    known.too_many_pending(),
+    too_many_pending(),
     "too many jobs wait already",
 )
 
@@ -108,8 +121,8 @@ DONE: tuple[Row, ...] = (
     ("reply_lost", "ReadTimeout, done", reply_lost(), "the service did it, and the reply never came"),
     ("connection_reset", "ReadError, done", reply_lost("ReadError"), "the service did it, and the connection broke"),
     ("server_disconnected", "RemoteProtocolError, done", reply_lost("RemoteProtocolError"), "the service did it, and hung up"),
-    ("bad_gateway_done", "502, done", known.gateway_error(502, processed=True), "the service did it, and the gateway answered 502"),
-    ("gateway_timeout_done", "504, done", known.gateway_error(504, processed=True), "the service did it, and the gateway had given up"),
+    ("bad_gateway_done", "502, done", gateway_error(502, processed=True), "the service did it, and the gateway answered 502"),
+    ("gateway_timeout_done", "504, done", gateway_error(504, processed=True), "the service did it, and the gateway had given up"),
     ("server_error_done", "500, done", http_error(500, processed=True), "the service did it, and failed afterwards"),
     ("body_truncated", "body cut off, done", ok(body="truncated"), "the service did it, and half of its reply came"),
     ("body_empty", "empty body, done", ok(body="empty"), "the service did it, and nothing of its reply came"),
@@ -123,7 +136,7 @@ LOOKS_LOST: tuple[Row, ...] = tuple(
 )
 
 UNAUTHORIZED: Row = ("unauthorized", "401", http_error(401), "the key is refused")
-OVERDUE: Row = ("payment_overdue", "402 PAYMENT_OVERDUE", known.payment_overdue(), "a payment is overdue")
+OVERDUE: Row = ("payment_overdue", "402 PAYMENT_OVERDUE", payment_overdue(), "a payment is overdue")
 FORBIDDEN: Row = (
     "forbidden",
     "403",

@@ -11,12 +11,24 @@ from typing import TYPE_CHECKING, Any
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from pytest_spidra import (
+    Outcome,
+    Step,
+    completed,
+    failed,
+    gateway_error,
+    http_error,
+    ok,
+    queue_unavailable,
+    rate_limited,
+    reply_lost,
+    request_lost,
+    service_busy,
+    too_many_pending,
+)
 from pytest_spidra.conformance.judging import LONGEST_RUN, Complaint, Expected, complaints
 from pytest_spidra.conformance.messages import message
 from pytest_spidra.conformance.runs import Observed, observe, open_session
-from pytest_spidra.fake.outcomes import Outcome, completed, failed
-from pytest_spidra.scripting import known_errors as known
-from pytest_spidra.scripting.steps import Step, http_error, ok, reply_lost, request_lost
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -121,15 +133,15 @@ class Script:
 WORDS: dict[str, Callable[..., Step | Outcome]] = {
     "completed": completed,
     "failed": failed,
-    "gateway_error": known.gateway_error,
+    "gateway_error": gateway_error,
     "http_error": http_error,
     "ok": ok,
-    "queue_unavailable": known.queue_unavailable,
-    "rate_limited": known.rate_limited,
+    "queue_unavailable": queue_unavailable,
+    "rate_limited": rate_limited,
     "reply_lost": reply_lost,
     "request_lost": request_lost,
-    "service_busy": known.service_busy,
-    "too_many_pending": known.too_many_pending,
+    "service_busy": service_busy,
+    "too_many_pending": too_many_pending,
 }
 """The words of a script, by which its lines are read."""
 

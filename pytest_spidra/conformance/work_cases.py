@@ -5,13 +5,20 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from pytest_spidra import (
+    RateLimit,
+    completed,
+    failed,
+    http_error,
+    ok,
+    reply_lost,
+    request_lost,
+    service_busy,
+    stuck,
+)
 from pytest_spidra.clock.units import MICROSECONDS
 from pytest_spidra.conformance.cases import FINISH, FINISH_OR_RAISE, GET, HONEST, RETRY, SUBMIT, URLS, Case
 from pytest_spidra.conformance.runs import to_a_whole_second
-from pytest_spidra.fake.account import RateLimit
-from pytest_spidra.fake.outcomes import completed, failed, stuck
-from pytest_spidra.scripting.known_errors import service_busy
-from pytest_spidra.scripting.steps import http_error, ok, reply_lost, request_lost
 
 if TYPE_CHECKING:
     from collections.abc import Callable
