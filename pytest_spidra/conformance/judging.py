@@ -94,20 +94,17 @@ def complaints(
 def _endless(observed: Observed) -> list[Complaint]:
     if not any(run.endless for run in observed.runs):
         return []
-    count, seconds = len(observed.session.wiring.log), observed.elapsed
-    going = f"after {count} requests and {seconds:g} s it still goes on"
-    if not seconds:
-        going = f"it has sent {count} requests without a pause"
+    log, seconds = observed.session.wiring.log, observed.elapsed
+    going = f"after {len(log)} requests and {seconds:g} s it still goes on, and nothing that it sees changes any more"
+    if log and log[-1].seen is None:
+        going = "it waits for a reply that never comes, without a limit"
+    elif not seconds:
+        going = f"it has sent {len(log)} requests without a pause, and nothing that it sees changes any more"
     place = next(
         (found for one in observed.session.failures if (found := one.partition("Sent from ")[2])), ""
     )
     where = f" It is at {place}" if place else ""
-    return [
-        Complaint(
-            "hangs",
-            f"The run would hang for ever: {going}, and nothing that it sees changes any more.{where}",
-        )
-    ]
+    return [Complaint("hangs", f"The run would hang for ever: {going}.{where}")]
 
 
 def _paid_twice(observed: Observed, pages: list[Page]) -> list[Complaint]:

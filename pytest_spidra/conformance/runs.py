@@ -21,7 +21,12 @@ from pytest_spidra.settings import REQUEST_LIMIT, Settings
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-ENDLESS = ("The client sent more than", "The test has waited", "This wait never ends")
+ENDLESS = (
+    "The client sent more than",
+    "The test has waited",
+    "This wait never ends",
+    "The client waits for ever",
+)
 """How the messages begin that end a run which would never end."""
 
 
