@@ -140,14 +140,15 @@ class _Reader:
             elif item.get("status") in TERMINAL:
                 page.ended = True
                 if item["status"] != "cancelled":
-                    page.outcomes.append(self._outcome(batch, page, item))
+                    # In the fake the end comes first: what completed beside it is to have done so one look before.
+                    page.outcomes.append(self._outcome(batch, page, item, sooner=int(broken)))
             elif item.get("status") in UNFINISHED:
                 page.looks += 1
                 page.at_work += item["status"] == "running"
         batch.looks += 1
 
-    def _outcome(self, batch: _Batch, page: _Page, item: dict[str, Any]) -> str:
-        polls = max(page.at_work, 1) if self.concurrency else page.looks
+    def _outcome(self, batch: _Batch, page: _Page, item: dict[str, Any], sooner: int = 0) -> str:
+        polls = max((max(page.at_work, 1) if self.concurrency else page.looks) - sooner, 0)
         told = []
         if item["status"] == "failed":
             told += [_quoted(str(item.get("error")))] if item.get("error") != "Timeout" else []

@@ -13,6 +13,7 @@ from test_drift import (
     record,
     run_loop,
 )
+from test_drift_edges import batch
 
 from pytest_spidra.cassettes.format import Format
 from pytest_spidra.cli.cassette import main
@@ -137,3 +138,97 @@ def test_a_recording_in_which_nothing_happened_says_so(tmp_path, capsys):
 def test_a_file_that_cannot_be_read_is_told(tmp_path, capsys):
     assert main(["script", str(tmp_path / "missing.yaml")]) == 2
     assert "there is no cassette" in capsys.readouterr().err
+
+
+BATCH = "00000000-0000-4000-8000-000000000000"
+QUEUED = (202, {"status": "queued", "batchId": BATCH, "total": 3}, {"location": f"/api/batch/scrape/{BATCH}"})
+
+
+def submit_and_look(client, looks=3):
+    batch_id = client.post(BATCHES, json={"urls": GOOD}).json()["batchId"]
+    for _ in range(looks):
+        client.get(f"{BATCHES}/{batch_id}")
+
+
+@pytest.mark.parametrize("status", ["failed", "cancelled"])
+def test_how_a_whole_batch_ended_is_in_the_script(tmp_path, capsys, status):
+    """It ends after as many looks, with the page that had completed by then."""
+    shown = batch("running", "running", "running", "running")
+    end = batch(status, "completed", status, status)
+    path = record(
+        tmp_path / "broken.yaml", submit_and_look, QUEUED, (200, shown, {}), (200, shown, {}), (200, end, {})
+    )
+    script = printed(path, capsys)
+
+    assert f'spidra_mock.batch.ends("{status}", after_polls=2)' in script
+    (*_, (_, code, counts, pages)) = played(script, submit_and_look)
+    assert (code, counts["status"], [page[1] for page in pages]) == (
+        200,
+        status,
+        ["completed", status, status],
+    )
+
+
+def test_pages_that_break_with_their_batch_and_count_as_cancelled_are_told_so(tmp_path, capsys):
+    end = (200, batch("failed", "cancelled", "cancelled", "cancelled"), {})
+    path = record(tmp_path / "broken.yaml", lambda client: submit_and_look(client, 1), QUEUED, end)
+    assert 'spidra_mock.batch.ends("failed", after_polls=0, unfinished="cancelled")' in printed(path, capsys)
+
+
+def test_a_batch_that_the_client_cancelled_needs_no_end(tmp_path, capsys):
+    def cancel(client):
+        submit_and_look(client, 1)
+        client.delete(f"{BATCHES}/{BATCH}")
+        client.get(BATCHES)
+        client.get(f"{BATCHES}/{BATCH}")
+
+    shown = batch("running", "running", "running", "running")
+    replies = (
+        QUEUED,
+        (200, shown, {}),
+        (200, {"status": "cancelled", "cancelledItems": 0, "creditsRefunded": 0}, {}),
+    )
+    listed = (200, {"jobs": [{"uuid": BATCH}], "pagination": {}}, {})
+    path = record(
+        tmp_path / "cancelled.yaml",
+        cancel,
+        *replies,
+        listed,
+        (200, batch("cancelled", *["completed"] * 3), {}),
+    )
+    script = printed(path, capsys)
+
+    assert "ends(" not in script
+    assert f'"{GOOD[0]}": [completed("#", credits=2, after_polls=2)],' in script
+
+
+@pytest.mark.parametrize(
+    ("reply", "word"),
+    [
+        (error(409, "No.", "CONFLICT"), 'http_error(409, code="CONFLICT")'),
+        ((503, {"status": "error", "message": "?"}, {"retry-after": "9"}), "http_error(503, retry_after=9)"),
+        (
+            (429, {"status": "error", "message": "?"}, {"retry-after": "Wed, 25 Nov 2026 10:00:00 GMT"}),
+            'http_error(429, retry_after="Wed, 25 Nov 2026 10:00:00 GMT")',
+        ),
+        ((429, {"status": "error", "message": "?"}, {}), "rate_limited(retry_after=None)"),
+        ((500, b"", {}), "500"),
+    ],
+)
+def test_an_error_is_told_in_the_words_of_a_test(tmp_path, capsys, reply, word):
+    path = record(tmp_path / "errors.yaml", lambda client: client.get(BATCHES), reply)
+    assert f"spidra_mock.batch.list.script({word})" in printed(path, capsys)
+
+
+def test_looks_at_several_batches_that_fail_otherwise_are_told_apart(tmp_path, capsys):
+    other = BATCH.replace("0", "1", 1)
+
+    def look_at_both(client):
+        for batch_id in (BATCH, other):
+            client.get(f"{BATCHES}/{batch_id}")
+
+    path = record(tmp_path / "two.yaml", look_at_both, error(500, "?"), error(502, "?"))
+    script = printed(path, capsys)
+
+    assert "spidra_mock.batch.get.script(500)" in script
+    assert f"# batch {other}: spidra_mock.batch.get.script(502, batch=…)" in script
