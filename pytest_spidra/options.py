@@ -42,6 +42,14 @@ def add_options(parser: pytest.Parser) -> None:
         help="Whether tests with spidra_api are sent to the real API and recorded, with the key in SPIDRA_API_KEY "
         "and for credits: none (default: they are replayed), once (those without a cassette), all (all anew).",
     )
+    group.addoption(
+        "--spidra-policy-table",
+        dest="spidra_policy_table",
+        metavar="FILE",
+        default=None,
+        help="Write the policy tables of conformance suites to a file, as Markdown; - shows them so. Where "
+        "GITHUB_STEP_SUMMARY is set, they are added to that file in any case.",
+    )
     parser.addini(
         "spidra_base_url",
         "URL below which requests are answered, and to which they are sent while recording (pytest-spidra).",

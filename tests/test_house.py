@@ -17,9 +17,9 @@ FLOORS = {
     1: "traffic clock",
     2: "fake scripting verdicts verdicts.rules clients server secrets",
     3: "fixtures interception cassettes settings",
-    4: "options sessions",
+    4: "options sessions drift",
     5: "__init__ plugin cli",
-    6: "__main__",
+    6: "__main__ conformance",
 }
 FLOOR = {room: floor for floor, rooms in FLOORS.items() for room in rooms.split()}
 BELOW = {("verdicts", "verdicts.rules")}  # the one room within a room

@@ -12,6 +12,8 @@ from urllib.parse import urlsplit
 from pytest_spidra.cassettes.errors import CassetteError
 from pytest_spidra.cassettes.format import Format
 from pytest_spidra.cassettes.reading import stored_interactions
+from pytest_spidra.drift.mirror import drift_of
+from pytest_spidra.drift.script import script_of
 from pytest_spidra.fake.serializers import date
 from pytest_spidra.secrets.search import find_secrets
 from pytest_spidra.traffic import timeline
@@ -60,10 +62,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         action="store_true",
         help="take batches that were still pending or running when the recording ended",
     )
+    check.add_argument(
+        "--against-fake",
+        action="store_true",
+        help="put every exchange to the fake, driven into the recorded state, and tell in what it would answer otherwise",
+    )
+    script = commands.add_parser("script", help="print the script that makes spidra_mock behave as recorded")
+    script.add_argument("file", type=Path, metavar="FILE")
     chosen = parser.parse_args(arguments)
     if chosen.command == "show":
         return _show(chosen.file)
-    return _check(chosen.paths, allow_unfinished=chosen.allow_unfinished)
+    if chosen.command == "script":
+        return _script(chosen.file)
+    return _check(chosen.paths, allow_unfinished=chosen.allow_unfinished, against_fake=chosen.against_fake)
 
 
 def _show(file: Path) -> int:
@@ -80,6 +91,15 @@ def _show(file: Path) -> int:
     return 0
 
 
+def _script(file: Path) -> int:
+    try:
+        recording = _format(file).read(file)
+    except CassetteError as error:
+        return _trouble(str(error))
+    _print(script_of(recording))
+    return 0
+
+
 def _recorded(recording: Recording) -> str:
     hosts = Counter(urlsplit(one.stored.uri).netloc for one in recording.interactions)
     where = f" with {', '.join(hosts)}" if hosts else ""
@@ -87,7 +107,7 @@ def _recorded(recording: Recording) -> str:
     return where + when
 
 
-def _check(paths: Sequence[Path], *, allow_unfinished: bool) -> int:
+def _check(paths: Sequence[Path], *, allow_unfinished: bool, against_fake: bool) -> int:
     files: list[Path] = []
     left: list[Path] = []
     for path in paths:
@@ -101,7 +121,7 @@ def _check(paths: Sequence[Path], *, allow_unfinished: bool) -> int:
         left += [one for one in inside if _is_left(one)]
     problems = 0
     for file in files:
-        for problem in _problems(file, allow_unfinished=allow_unfinished):
+        for problem in _problems(file, allow_unfinished=allow_unfinished, against_fake=against_fake):
             _print(f"{file}: {problem}")
             problems += 1
     for file in left:
@@ -121,7 +141,7 @@ def _is_left(file: Path) -> bool:
     return file.name.startswith(".") and file.suffix == ".tmp" and bool(SUFFIXES & set(file.suffixes))
 
 
-def _problems(file: Path, *, allow_unfinished: bool) -> Iterator[str]:
+def _problems(file: Path, *, allow_unfinished: bool, against_fake: bool) -> Iterator[str]:
     try:
         pairs = stored_interactions(file)
         for number, (request, response) in enumerate(pairs, 1):
@@ -137,6 +157,8 @@ def _problems(file: Path, *, allow_unfinished: bool) -> Iterator[str]:
                 f"batch {batch_id} was {status} when the recording ended: what became of it nobody knows "
                 "(--allow-unfinished takes it)"
             )
+    if against_fake:
+        yield from map(str, drift_of(recording))
 
 
 def unfinished(recording: Recording) -> dict[str, str]:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_spidra.sessions.conclusion import beside, failure, warn, warn_or_fail
-from pytest_spidra.settings import END_OF_TEST, OldCassetteWarning
+from pytest_spidra.settings import END_OF_TEST, POLICY, OldCassetteWarning
 
 if TYPE_CHECKING:
     from pytest_spidra.sessions.session import Session
@@ -134,6 +134,8 @@ class EndOfTest:
             vars(report)["spidra_recorded"] = self._passed and self.session.records
             if report.failed:
                 self._show(report, self._accusations)
+        if call.when == "call" and (line := self._item.stash.get(POLICY, None)):
+            vars(report)["spidra_policy"] = line
         if call.when == "teardown" or (call.when == "call" and (self.session.told or self._accusations)):
             # An attribute of a report travels with it from xdist's workers; it must be JSON.
             found = [(one.rule, one.claim) for one in (*self.session.told, *self._accusations)]

@@ -39,10 +39,10 @@ class FakeSession(Session):
         self.chapters.judge = functools.partial(end_chapter, self)
         super().__init__(settings, wiring, wiring.factory)
         self.mock = wiring.api
-        self._service = wiring.service
+        self.service = wiring.service
 
     def _unreached(self) -> Iterable[str]:
-        return unreached(self._service, self.wiring.log)
+        return unreached(self.service, self.wiring.log)
 
 
 class ServerSession(Session):
@@ -60,7 +60,7 @@ class ServerSession(Session):
         self.chapters.judge = functools.partial(end_chapter, self)
         super().__init__(settings, wiring, wiring.factory)
         self.server = wiring.api
-        self._service = wiring.service
+        self.service = wiring.service
 
     def open(self) -> None:
         """Serve until `close`.
@@ -77,4 +77,4 @@ class ServerSession(Session):
         return [*super().failures, *map(repr, self._server.errors)]
 
     def _unreached(self) -> Iterable[str]:
-        return unreached(self._service, self.wiring.log)
+        return unreached(self.service, self.wiring.log)

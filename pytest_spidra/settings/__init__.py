@@ -47,6 +47,9 @@ KEY_VARIABLE = "SPIDRA_API_KEY"
 SHOWN_SECRETS = pytest.StashKey[set[str]]()
 """The secrets of a run that records, which are shown nowhere; kept in the stash of `pytest.Config`."""
 
+POLICY = pytest.StashKey[Any]()
+"""A line of the policy table, kept in the stash of a conformance test."""
+
 PROTECTION = pytest.StashKey[Any]()
 """The `Protection` of a test that does not record; kept in the stash of its item."""
 
