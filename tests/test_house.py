@@ -17,7 +17,7 @@ FLOORS = {
     1: "traffic clock",
     2: "fake scripting verdicts verdicts.rules clients server secrets",
     3: "fixtures interception cassettes settings",
-    4: "options sessions drift",
+    4: "sessions",
     5: "__init__ plugin cli",
     6: "__main__ conformance",
 }

@@ -871,7 +871,7 @@ def test_a_run_that_does_not_use_the_plugin_imports_nothing_heavy(pytester, monk
             assert request.config.pluginmanager.has_plugin("pytest_spidra.plugin")
             assert [name for name in {HEAVY.split()} if name in sys.modules] == []
             ours = [name for name in sys.modules if name.startswith("pytest_spidra.")]
-            assert set(ours) == {{f"pytest_spidra.{{name}}" for name in ("options", "plugin", "settings", "settings.values", "traffic", "traffic.address", "clients", "clients.known_addresses")}}
+            assert set(ours) == {{f"pytest_spidra.{{name}}" for name in ("plugin", "settings", "settings.options", "settings.values", "traffic", "traffic.address", "traffic.known_addresses")}}
         """
     )
     result = pytester.runpytest_subprocess(

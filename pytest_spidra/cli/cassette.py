@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from pytest_spidra.cassettes.drift.mirror import drift_of
+from pytest_spidra.cassettes.drift.script import script_of
 from pytest_spidra.cassettes.errors import CassetteError
 from pytest_spidra.cassettes.format import Format
 from pytest_spidra.cassettes.reading import stored_interactions
-from pytest_spidra.drift.mirror import drift_of
-from pytest_spidra.drift.script import script_of
 from pytest_spidra.fake.serializers import date
 from pytest_spidra.secrets.search import find_secrets
 from pytest_spidra.traffic import timeline

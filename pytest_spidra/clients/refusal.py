@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import textwrap
 from typing import TYPE_CHECKING
 
 from pytest_spidra.traffic.other_endpoints import is_beyond_the_fake
+from pytest_spidra.traffic.paragraphs import paragraph
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pytest_spidra.clients.asked_request import AskedRequest
 
-WIDTH = 72
 POOLS = "the connection pools of urllib3 2"
 ANSWERED_LIBRARIES = {
     "httpx": "transports of its own, httpx.HTTPTransport and httpx.AsyncHTTPTransport",
@@ -54,7 +53,7 @@ def refusal(
         "after it."
     )
     ways = [order] if early else _ways_out(asked, base_url, fixture)
-    return "\n\n".join(map(_paragraph, [claim, why, *ways]))
+    return "\n\n".join(map(paragraph, [claim, why, *ways]))
 
 
 def _ways_out(asked: AskedRequest, base_url: str, fixture: str) -> Iterator[str]:
@@ -76,7 +75,3 @@ def _ways_out(asked: AskedRequest, base_url: str, fixture: str) -> Iterator[str]
         )
     elif known or not asked.url:
         yield f"To fix it, build the URL on {fixture}.base_url, which is {base_url}."
-
-
-def _paragraph(text: str) -> str:
-    return textwrap.fill(text, WIDTH, break_long_words=False, break_on_hyphens=False)

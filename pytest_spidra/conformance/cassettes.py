@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, ClassVar
 
 import pytest
 
+from pytest_spidra.cassettes.drift.mirror import drift_of
 from pytest_spidra.cassettes.errors import CassetteError
 from pytest_spidra.cassettes.format import Format
-from pytest_spidra.drift.mirror import drift_of
-from pytest_spidra.verdicts.messages import paragraph
+from pytest_spidra.traffic.paragraphs import paragraph
 
 if TYPE_CHECKING:
     from pathlib import Path

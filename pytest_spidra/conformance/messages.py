@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pytest_spidra.traffic import timeline
-from pytest_spidra.verdicts.messages import paragraph
+from pytest_spidra.traffic.paragraphs import paragraph
 
 if TYPE_CHECKING:
     from pytest_spidra.conformance.judging import Complaint

@@ -13,7 +13,7 @@ from pytest_spidra.conformance.overriding import switched_off
 from pytest_spidra.conformance.runs import Observed, field_of, observe
 from pytest_spidra.conformance.work_cases import CASES
 from pytest_spidra.settings import END_OF_TEST, POLICY
-from pytest_spidra.verdicts.messages import paragraph
+from pytest_spidra.traffic.paragraphs import paragraph
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,7 +10,8 @@ import pytest
 
 from pytest_spidra.settings import RuleWarning
 from pytest_spidra.traffic import timeline
-from pytest_spidra.verdicts.messages import paragraph, rules_report, rules_summary
+from pytest_spidra.traffic.paragraphs import paragraph
+from pytest_spidra.verdicts.messages import rules_report, rules_summary
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

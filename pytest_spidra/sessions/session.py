@@ -11,9 +11,9 @@ from pytest_spidra.clients.network_guard import block_hosts, guarded_hosts
 from pytest_spidra.clock.virtual import VirtualClock
 from pytest_spidra.settings import OPEN
 from pytest_spidra.traffic import describe, timeline
+from pytest_spidra.traffic.paragraphs import paragraph
 from pytest_spidra.traffic.senders import work_of_tasks
 from pytest_spidra.traffic.suggestions import did_you_mean
-from pytest_spidra.verdicts.messages import paragraph
 from pytest_spidra.verdicts.rules.judge import judge
 
 if TYPE_CHECKING:

@@ -6,13 +6,13 @@ import textwrap
 from typing import TYPE_CHECKING
 
 from pytest_spidra.traffic import describe
+from pytest_spidra.traffic.paragraphs import WIDTH
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
     from pytest_spidra.traffic.exchanges import Exchange
 
-WIDTH = 72  # what pytest leaves of 80 columns beside its own margin
 HEADING = "        #  seconds    wait by    request         the client saw"
 INDENT = " " * 10
 

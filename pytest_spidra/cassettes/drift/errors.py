@@ -6,7 +6,7 @@ import re
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
-from pytest_spidra.drift.shapes import Difference, differences
+from pytest_spidra.cassettes.drift.shapes import Difference, differences
 from pytest_spidra.fake import validation
 from pytest_spidra.fake.account import Account
 from pytest_spidra.scripting import known_errors as known

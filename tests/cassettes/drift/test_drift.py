@@ -11,16 +11,16 @@ import vcr
 import yaml
 from second_api import error, second_api
 
+from pytest_spidra.cassettes.drift.mirror import drift_of
 from pytest_spidra.cassettes.format import Format
 from pytest_spidra.cli.cassette import main
 from pytest_spidra.conformance import CassetteDrift
-from pytest_spidra.drift.mirror import drift_of
 
-sys.path.append(str(Path(__file__).parents[1] / "examples"))
+sys.path.append(str(Path(__file__).parents[2] / "examples"))
 
 import retry_loop
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 GOOD = ["https://shop.example/1", "https://shop.example/2", "https://shop.example/3"]
 MIXED = [GOOD[0], "https://flaky.example/", "https://gone.example/"]
 BATCHES = "/batch/scrape"

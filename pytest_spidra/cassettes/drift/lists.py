@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, get_args
 
-from pytest_spidra.drift.shapes import Difference, differences
+from pytest_spidra.cassettes.drift.shapes import Difference, differences
 from pytest_spidra.fake import serializers
 from pytest_spidra.fake.service import LIST_LIMIT, LIST_LIMIT_MOST, Service
 from pytest_spidra.traffic.statuses import TERMINAL, BatchStatus

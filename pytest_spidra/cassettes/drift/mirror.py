@@ -10,9 +10,9 @@ from collections import defaultdict
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, get_args
 
-from pytest_spidra.drift.errors import of_error, of_headers
-from pytest_spidra.drift.lists import of_list
-from pytest_spidra.drift.shapes import Difference, differences, kind_of
+from pytest_spidra.cassettes.drift.errors import of_error, of_headers
+from pytest_spidra.cassettes.drift.lists import of_list
+from pytest_spidra.cassettes.drift.shapes import Difference, differences, kind_of
 from pytest_spidra.fake import serializers
 from pytest_spidra.fake.account import Account
 from pytest_spidra.fake.outcomes import completed, failed
