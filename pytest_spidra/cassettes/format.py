@@ -188,3 +188,8 @@ class Format:
                 raise CassetteError(msg)
             cassette.data.append((asked, response))
         cassette._save(force=True)  # noqa: SLF001 - vcrpy has no public way to save but leaving its patches
+
+
+def format_of(file: Path) -> Format:
+    """Return the format that a file is in, by its name."""
+    return Format({"serializer": "json"} if file.suffix == ".json" else {})

@@ -1,18 +1,21 @@
-"""The command line, ``python -m pytest_spidra``: one module for each command."""
+"""Serves the fake on a port, and looks into cassettes."""  # shown by --help
 
 from __future__ import annotations
 
 import argparse
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_spidra.cli import serve
+from pytest_spidra.cli import check, serve, show
 from pytest_spidra.cli.troubles import TroubleError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-COMMANDS = (serve,)
+COMMANDS = (serve, show, check)
+PROGRAM = "python -m pytest_spidra"
+ALIAS = "spidra-cassette"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -21,7 +24,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Args:
         arguments: What stands behind the program's name; None: those of this process.
     """
-    parser = argparse.ArgumentParser(prog="python -m pytest_spidra", description=__doc__)
+    called = Path(sys.argv[0]).stem
+    parser = argparse.ArgumentParser(prog=ALIAS if called == ALIAS else PROGRAM, description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for command in COMMANDS:
         command.add_to(commands)

@@ -16,13 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_spidra.cli.troubles import TroubleError
 from pytest_spidra.traffic import describe
-from pytest_spidra.verdicts.messages import rules_summary
-from pytest_spidra.verdicts.rules.judge import judge
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pytest_spidra.fixtures.mock import SpidraServer
     from pytest_spidra.sessions.server import Server
     from pytest_spidra.traffic.exchanges import Exchange
     from pytest_spidra.traffic.log import ExchangeLog
@@ -80,7 +77,7 @@ def run(arguments: argparse.Namespace) -> int:
         if arguments.credits is not None:
             account.credits = arguments.credits
         if arguments.script is not None:
-            _follow(arguments.script, server.api)
+            _follow(arguments.script, server)
         with _asked_to_end() as asked:
             server.start()
             _show(server, asked)
@@ -115,7 +112,7 @@ def _server(arguments: argparse.Namespace) -> Server:
         raise TroubleError(msg) from error
 
 
-def _follow(path: Path, api: SpidraServer) -> None:
+def _follow(path: Path, server: Server) -> None:
     """Let a script file say what fails.
 
     Raises:
@@ -134,7 +131,7 @@ def _follow(path: Path, api: SpidraServer) -> None:
         msg = f"The script file {path} defines no function script(spidra_server)."
         raise TroubleError(msg)
     try:
-        script(api)
+        script(server.api)
     except (Exception, SystemExit) as error:
         msg = f"The function script of {path} failed: {_told(error, path)}."
         raise TroubleError(msg) from error
@@ -187,9 +184,8 @@ def _show(server: Server, asked: list[int]) -> None:
         if over:
             break
         time.sleep(LOOK)
-    accusations = judge(log)
-    if accusations:
-        _say(f"\n{rules_summary(accusations)}")
+    if summary := server.rules_summary():
+        _say(f"\n{summary}")
     elif log:
         _say("\nThe rules found nothing to accuse.")
 

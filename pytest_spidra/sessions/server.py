@@ -7,7 +7,8 @@ from pytest_spidra.fixtures.mock import SpidraServer
 from pytest_spidra.server.listener import Listener
 from pytest_spidra.sessions.wiring import API_KEY, wire_fake
 from pytest_spidra.traffic.log import ExchangeLog
-from pytest_spidra.verdicts.messages import MARK
+from pytest_spidra.verdicts.messages import MARK, rules_summary
+from pytest_spidra.verdicts.rules.judge import judge
 
 PREFIX = "/api"
 EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared with, not bound to
@@ -62,6 +63,11 @@ class Server:
     def errors(self) -> list[BaseException]:
         """What went wrong while requests were handled; the client saw a closed connection."""
         return self._listener.errors
+
+    def rules_summary(self) -> str:
+        """Return what the rules find in all that was sent, empty where they find nothing."""
+        accusations = judge(self.wiring.log)
+        return rules_summary(accusations) if accusations else ""
 
     def start(self) -> None:
         """Answer from now on, and count the seconds from now."""

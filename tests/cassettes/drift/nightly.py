@@ -24,7 +24,7 @@ def main(folder):
         "-o",
         f"spidra_cassette_dir={cassettes}",
     ]
-    check = ["pytest_spidra.cli.cassette", "check", "--against-fake", "--allow-unfinished", cassettes]
+    check = ["pytest_spidra", "check", "--against-fake", "--allow-unfinished", cassettes]
     # What was recorded is checked although a test has failed: its failure may be the drift.
     return max(_run(*record), _run(*check))
 

@@ -13,7 +13,7 @@ from second_api import error, second_api
 
 from pytest_spidra.cassettes.drift.mirror import drift_of
 from pytest_spidra.cassettes.format import Format
-from pytest_spidra.cli.cassette import main
+from pytest_spidra.cli import main
 from pytest_spidra.conformance import CassetteDrift
 
 sys.path.append(str(Path(__file__).parents[2] / "examples"))

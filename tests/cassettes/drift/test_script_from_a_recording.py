@@ -16,7 +16,7 @@ from test_drift import (
 from test_drift_edges import batch
 
 from pytest_spidra.cassettes.format import Format
-from pytest_spidra.cli.cassette import main
+from pytest_spidra.cli import main
 from pytest_spidra.conformance.runs import open_session
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from pytest_spidra.cassettes.format import Format
 from pytest_spidra.cassettes.recording import Times
-from pytest_spidra.cli.cassette import main
+from pytest_spidra.cli import main
 from pytest_spidra.traffic.reply import Reply
 from pytest_spidra.traffic.request import Request
 
@@ -108,7 +108,7 @@ def test_show_of_what_cannot_be_read_exits_with_2(write, capsys):
     path = write()
     path.write_text(path.read_text().replace("version: 1\n", ""))
     assert main(["show", str(path)]) == 2
-    assert f"spidra-cassette: {path} is cut off" in capsys.readouterr().err
+    assert f"pytest-spidra: {path} is cut off" in capsys.readouterr().err
     assert main(["show", "nowhere.yaml"]) == 2
     assert "there is no cassette nowhere.yaml" in capsys.readouterr().err
 
@@ -148,7 +148,7 @@ def test_check_of_a_folder_without_cassettes_exits_with_2(tmp_path, capsys):
     (tmp_path / "README.md").write_text("words")
     assert main(["check", str(tmp_path)]) == 2
     assert capsys.readouterr().err == (
-        f"spidra-cassette: there is no cassette in {tmp_path}: a check of nothing shows nothing\n"
+        f"pytest-spidra: there is no cassette in {tmp_path}: a check of nothing shows nothing\n"
     )
 
 
@@ -208,7 +208,7 @@ def test_batches_that_ended_or_never_were_are_no_problem(write, pairs):
 
 def test_a_path_that_is_not_there_exits_with_2(write, capsys):
     assert main(["check", "nowhere"]) == 2
-    assert capsys.readouterr().err == "spidra-cassette: there is no nowhere\n"
+    assert capsys.readouterr().err == "pytest-spidra: there is no nowhere\n"
     assert main(["check"]) == 2
 
 
@@ -217,7 +217,7 @@ def test_it_is_a_command():
     (script,) = entry_points(group="console_scripts", name="spidra-cassette")
     assert script.load() is main
     told = subprocess.run(
-        [sys.executable, "-m", "pytest_spidra.cli.cassette", "--help"],
+        [sys.executable, "-m", "pytest_spidra", "--help"],
         capture_output=True,
         text=True,
         check=True,
