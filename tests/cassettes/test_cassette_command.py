@@ -228,4 +228,4 @@ def test_it_is_a_command():
 
 def test_the_cassettes_of_this_repository_are_good():
     """Those of the examples: whole, without secrets, every batch at its end."""
-    assert main(["check", str(Path(__file__).parent.parent / "cassettes")]) == 0
+    assert main(["check", str(Path(__file__).parents[2] / "cassettes")]) == 0
