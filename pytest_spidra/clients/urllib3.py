@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from pytest_spidra.clients.adapter import Attachment
 
 HTTP_1_1 = 11
+BODILESS = frozenset({204, 304})
 
 
 class Urllib3Adapter:
@@ -121,7 +122,7 @@ class Urllib3Adapter:
             write_timeout=connect_timeout,  # it is the socket's until the request is sent
         )
 
-        def ask() -> Original[Any]:
+        def ask() -> Original[tuple[int, Any, bytes]]:
             body = content if options.get("body") is not None else None
             over = getattr(conn, "real_connection", conn)  # vcrpy puts its own in its place
             raw = send(over, body=body, response_conn=None, preload_content=False, decode_content=False)
@@ -130,19 +131,19 @@ class Urllib3Adapter:
             plain = self._plain(raw, sent)
             if plain != sent:
                 headers = {name: value for name, value in headers.items() if name not in OF_THE_WIRE}
-            response = self._response(raw.status, raw.headers, sent, method, url, options)
-            return Original(Reply(raw.status, plain, headers), response)
+            return Original(Reply(raw.status, plain, headers), (raw.status, raw.headers, sent))
 
         result = result_of(pending, ask)
         if isinstance(result, Original):
-            response = result.response
+            came = result.response
         else:
             reply = result.partial if isinstance(result, ConnectionLost) else result
             if reply is None:
                 raise self._error(
                     cast(ConnectionLost, result), pool, conn, url, (connect_timeout, read_timeout)
                 )
-            response = self._response(reply.status, reply_headers(reply), reply.content, method, url, options)
+            came = reply.status, reply_headers(reply), reply.content
+        response = self._response(*came, method, url, options)
         response.retries = options.get("retries")
         if (held := options.get("response_conn")) is not None:
             pool._put_conn(held)  # noqa: SLF001 - the reply is here, and needs no connection
@@ -167,8 +168,9 @@ class Urllib3Adapter:
         """Return a response as urllib3 makes it of what a connection gives; one that is cut off fails as it is read."""
         headers = self._library.HTTPHeaderDict(headers)
         headers.pop("transfer-encoding", None)  # the body comes in one piece
+        promised = 0 if method == "HEAD" or status in BODILESS else int(headers.get("content-length") or 0)
         return self._library.HTTPResponse(
-            body=_Body(content, int(headers.get("content-length") or 0)),
+            body=_Body(content, promised),
             headers=headers,
             status=status,
             **self._version,

@@ -56,6 +56,8 @@ COMPRESSED = {
     "identity": lambda body: body,
     "gzip": gzip.compress,
     "br": lambda body: importlib.import_module("brotli").compress(body),
+    "deflate": lambda body: body,  # which it is not
+    "interim": lambda body: body,
     "chunked": lambda body: b"".join(
         b"%x\r\n%s\r\n" % (len(part), part) for part in (body[:30], body[30:], b"")
     ),
@@ -88,6 +90,9 @@ def simple_server(encoding="identity", dribble=0.0):
 
         def reply(self, status, value):
             body = COMPRESSED[encoding](json.dumps(value).encode())
+            if encoding == "interim":
+                self.send_response_only(100)
+                self.end_headers()
             self.send_response(status)
             self.send_header("content-type", "application/json")
             self.send_header("set-cookie", "one=1")
@@ -96,7 +101,7 @@ def simple_server(encoding="identity", dribble=0.0):
                 self.send_header("transfer-encoding", "chunked")
             else:
                 self.send_header("content-length", str(len(body)))
-            if encoding in {"gzip", "br"}:
+            if encoding in {"gzip", "br", "deflate"}:
                 self.send_header("content-encoding", encoding)
             self.end_headers()
             third = len(body) // 3

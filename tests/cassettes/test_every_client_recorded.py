@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import re
 
 import pytest
 import yaml
@@ -127,7 +128,7 @@ def test_a_recording_of_one_client_is_replayed_by_each(suite, api, record, pytes
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("encoding", ["gzip", "br", "chunked"])
+@pytest.mark.parametrize("encoding", ["gzip", "br", "chunked", "interim"])
 @pytest.mark.parametrize("name", CLIENTS)
 def test_what_was_sent_compressed_is_recorded_plain_and_seen_as_it_was(
     suite, pytester, monkeypatch, name, encoding
@@ -142,6 +143,19 @@ def test_what_was_sent_compressed_is_recorded_plain_and_seen_as_it_was(
     assert last["items"][0]["result"] == "# ä " * 200
     assert "Content-Encoding" not in str(recorded[-1]["response"]["headers"]).title()
     run().assert_outcomes(passed=len(installed))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CLIENTS)
+def test_what_cannot_be_decompressed_is_the_client_s_own_error(suite, monkeypatch, name):
+    monkeypatch.setenv("SPIDRA_API_KEY", KEY)
+    run = suite(written(scripted=False))
+    with simple_server("deflate") as base_url:
+        arguments = ("-o", f"spidra_base_url={base_url}", "--spidra-record=all")
+        result = run(*arguments, "-k", f"[{name}-")
+    result.assert_outcomes(failed=1, deselected=len(installed) - 1)
+    own = "DecodingError|ContentDecodingError|DecodeError|ClientPayloadError"
+    assert re.search(rf"FAILED .*({own})", result.stdout.str())
 
 
 @pytest.mark.slow

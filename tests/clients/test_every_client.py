@@ -375,6 +375,21 @@ class Hashable(SimpleNamespace):
     __hash__ = object.__hash__
 
 
+@every_client
+def test_a_large_reply_arrives_whole(spidra_mock, client):
+    large = b'"' + b"x" * 1_000_000 + b'"'
+    spidra_mock.router["batch.list"].respond(200, content=large)
+    assert client.ask("GET", URL, None) == (200, large)
+
+
+@every_client
+def test_a_reply_without_a_body_has_none(spidra_mock, client):
+    spidra_mock.router.head(path__regex="/batch/scrape$").respond(200, headers={"content-length": "12"})
+    spidra_mock.router["batch.list"].respond(204)
+    assert client.ask("HEAD", URL, None) == (200, b"")
+    assert client.ask("GET", URL, None) == (204, b"")
+
+
 def test_cookies_of_a_reply_are_kept(spidra_mock):
     spidra_mock.batch.list.always(http_error(503, headers={"Set-Cookie": "lane=7; Path=/"}))
     with requests.Session() as session:

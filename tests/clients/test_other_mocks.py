@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from pytest_spidra.clients.replaced import own_function
+
 pytest.importorskip("responses", reason="the lowest versions go without it")
 pytest.importorskip("aioresponses", reason="the lowest versions go without it")
 pytest.importorskip("requests_mock", reason="the lowest versions go without it")
@@ -13,7 +15,7 @@ pytest.importorskip("requests_mock", reason="the lowest versions go without it")
 HEAD = """
 import asyncio, inspect
 from unittest import mock as mocks
-import aiohttp, httpx, pytest, requests, requests_mock as requests_mocks, responses as responses_library
+import aiohttp, httpx, pytest, requests, requests_mock as requests_mocks, responses as responses_library, urllib3
 from aioresponses import aioresponses as aiohttp_mocks
 
 OURS = "https://api.spidra.io/api/batch/scrape"
@@ -241,13 +243,35 @@ def test_addresses_that_are_none_are_refused_as_they_always_are(run):
     run(
         """
 def test_it(responses, aioresponses, spidra_mock):
-    with pytest.raises(requests.exceptions.InvalidURL):
-        requests.get("https://a.example:port/", timeout=5)
+    prepared = requests.Request("GET", "https://a.example/").prepare()
+    prepared.url = "https://a.example:port/"
+    with requests.Session() as session, pytest.raises(urllib3.exceptions.LocationParseError):
+        session.send(prepared)
     with pytest.raises(TypeError):
         by_aiohttp(5)
     by_requests(OTHER)
         """
     ).assert_outcomes(passed=1)
+
+
+def test_a_replacement_that_keeps_nothing_is_left_alone():
+    """Where it has the library's function in a cell, it is found there; not every cell is filled."""
+
+    class Owner:
+        def method(self):
+            """The library's own."""
+
+    def make(known):
+        if known:
+            missing = Owner.method
+
+        def replacement(self):
+            return missing(self)
+
+        return replacement
+
+    assert own_function(make(known=True), Owner, "method") is Owner.method
+    assert own_function(make(known=False), Owner, "method") is None
 
 
 def test_what_a_plugin_does_not_know_it_still_refuses(run):
