@@ -145,9 +145,9 @@ def test_a_runner_may_be_async_and_return_objects_or_a_generator(suite):
     more = """
     @pytest.fixture
     def run_batch(self):
-        import careful_httpx_async, types
+        import runner_httpx_async, types
         async def run(urls, **given):
-            items = await careful_httpx_async.run(urls, **given)
+            items = await runner_httpx_async.run(urls, **given)
             return (types.SimpleNamespace(**item) for item in items)
         return run
 """
@@ -374,6 +374,6 @@ def test_a_subclass_of_a_subclass_keeps_its_guard_and_its_runner(suite):
 def test_the_class_in_the_readme_works(run_tests, pytester):
     root = Path(__file__).parents[2]
     (block,) = re.findall(r"^```py\n(.*?)^```$", (root / "README.md").read_text(), re.MULTILINE | re.DOTALL)
-    pytester.makepyfile(my_runner=(root / "tests" / "examples" / "careful_httpx.py").read_text())
+    pytester.makepyfile(my_runner=(root / "tests" / "examples" / "runner_httpx.py").read_text())
 
     run_tests(block, "-k", "healthy or page_heals").assert_outcomes(passed=2)

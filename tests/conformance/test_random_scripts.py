@@ -13,10 +13,10 @@ from pytest_spidra.conformance.random_scripts import ENDPOINTS, Script, search, 
 
 sys.path.append(str(Path(__file__).parents[1] / "examples"))
 
-import careful_concurrent
-import careful_httpx
-import careful_httpx_async
-import careful_sdk
+import runner_concurrent
+import runner_httpx
+import runner_httpx_async
+import runner_sdk
 
 EXAMPLES = int(os.environ.get("SPIDRA_RANDOM_SCRIPTS", "100"))  # 5000 were tried before a release
 
@@ -44,7 +44,7 @@ def test_a_double_charge_is_found_and_shrunk_to_two_steps_at_most(bug):
 @pytest.mark.timeout(3000)
 @pytest.mark.parametrize(
     "runner",
-    [careful_httpx.run, careful_httpx_async.run, careful_sdk.run, careful_concurrent.run, runners.Careful()],
+    [runner_httpx.run, runner_httpx_async.run, runner_sdk.run, runner_concurrent.run, runners.Careful()],
     ids=["httpx", "async httpx", "SDK", "concurrent batches", "in parts"],
 )
 def test_no_careful_runner_is_accused(runner):
@@ -118,7 +118,7 @@ def test_a_script_is_played_as_it_is_read(name):
     if name == "list":
         script.steps["submit"] = ["reply_lost()"]
 
-    observed, found, text = try_script(script, careful_httpx.run, 3)
+    observed, found, text = try_script(script, runner_httpx.run, 3)
 
     assert [one.seen for one in observed.session.wiring.log if one.endpoint == f"batch.{name}"] == [403]
     assert (found, text) == ([], "")

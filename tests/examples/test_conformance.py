@@ -3,12 +3,12 @@
 import importlib.util
 from pathlib import Path
 
-import careful_concurrent
-import careful_httpx
-import careful_httpx_async
-import careful_requests
-import careful_sdk
 import pytest
+import runner_concurrent
+import runner_httpx
+import runner_httpx_async
+import runner_requests
+import runner_sdk
 
 from pytest_spidra.conformance import BatchRunnerConformance
 
@@ -16,25 +16,25 @@ from pytest_spidra.conformance import BatchRunnerConformance
 class TestHttpx(BatchRunnerConformance):
     @pytest.fixture
     def run_batch(self):
-        return careful_httpx.run
+        return runner_httpx.run
 
 
 class TestAsyncHttpx(BatchRunnerConformance):
     @pytest.fixture
     def run_batch(self):
-        return careful_httpx_async.run
+        return runner_httpx_async.run
 
 
 class TestSdk(BatchRunnerConformance):
     @pytest.fixture
     def run_batch(self):
-        return careful_sdk.run
+        return runner_sdk.run
 
 
 class TestConcurrentBatches(BatchRunnerConformance):
     @pytest.fixture
     def run_batch(self):
-        return careful_concurrent.run
+        return runner_concurrent.run
 
 
 @pytest.mark.skipif(
@@ -44,12 +44,12 @@ class TestConcurrentBatches(BatchRunnerConformance):
 class TestRequests(BatchRunnerConformance):
     @pytest.fixture
     def run_batch(self):
-        return careful_requests.run
+        return runner_requests.run
 
 
 @pytest.mark.parametrize(
     "model",
-    [careful_concurrent, careful_httpx, careful_httpx_async, careful_requests, careful_sdk],
+    [runner_concurrent, runner_httpx, runner_httpx_async, runner_requests, runner_sdk],
     ids=lambda one: one.__name__,
 )
 def test_a_model_has_fewer_than_60_lines(model):

@@ -33,7 +33,7 @@ def table():
 
 @pytest.mark.slow
 def test_the_table_in_the_readme_is_what_the_loop_does():
-    """To write it anew: ``python tests/conformance/test_documented_loop.py``."""
+    """To write it anew: ``python tests/conformance/test_documented_loop_policy.py``."""
     assert SHOWN.findall(README.read_text(encoding="utf-8")) == [table()]
 
 
