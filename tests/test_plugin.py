@@ -148,7 +148,7 @@ def test_steps_that_were_all_used_pass(run_tests):
 # -- requests that no endpoint knows -------------------------------------------------------------------
 
 ENDPOINTS = [
-    "The endpoints are",
+    "The endpoints of batch are",
     "    batch.submit  POST   /batch/scrape",
     "    batch.get     GET    /batch/scrape/{batchId}",
     "    batch.list    GET    /batch/scrape",
@@ -167,6 +167,7 @@ def unknown(method="GET", path="/nothing", closest="batch.list: GET /batch/scrap
         "know: the test would prove nothing.",
         "",
         *ENDPOINTS,
+        "besides those of *.",
         "",
         "To fix it, correct the request. To answer it yourself, add a route of",
         "respx:",
@@ -662,7 +663,7 @@ def test_fixtures_are_described(run_tests):
 @pytest.mark.parametrize(
     ("fixture", "summary"),
     [
-        ("spidra_api", "The batch API for a test that runs mocked, recorded and replayed."),
+        ("spidra_api", "The API for a test that runs mocked, recorded and replayed."),
         (
             "spidra_server",
             "The fake Spidra on a loopback port, for clients in other processes and other languages.",
@@ -708,7 +709,8 @@ def test_everything_of_the_plugin_is_called_spidra(pytestconfig):
         if type(value).__name__ == "FixtureFunctionDefinition" or hasattr(value, "_pytestfixturefunction")
     }
     assert names == {
-        *("spidra_mock", "spidra_api", "spidra_server", "spidra_batch_factory", "spidra_vcr_config"),
+        *("spidra_mock", "spidra_api", "spidra_server", "spidra_batch_factory", "spidra_job_factory"),
+        "spidra_vcr_config",
     }
     assert [name for name in names if not name.startswith("spidra_")] == []
 

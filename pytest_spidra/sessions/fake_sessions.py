@@ -32,7 +32,7 @@ class FakeSession(Session):
             as_recorded=settings.fixture == "spidra_api",
             seed=settings.test,
         )
-        super().__init__(settings, wiring, wiring.factory)
+        super().__init__(settings, wiring, wiring.factory, wiring.job_factory)
         self.mock = wiring.api
         self._service = wiring.service
 
@@ -51,7 +51,7 @@ class ServerSession(Session):
             raise RuntimeError(msg) from None
         self._server = Server()
         wiring = self._server.wiring
-        super().__init__(settings, wiring, wiring.factory)
+        super().__init__(settings, wiring, wiring.factory, wiring.job_factory)
         self.server = wiring.api
         self._service = wiring.service
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from contextlib import ExitStack
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from pytest_spidra.clients import httpx as httpx_client
 from pytest_spidra.clients import network_guard
 from pytest_spidra.clients.httpx_tls import shared_tls
 from pytest_spidra.clock.virtual import VirtualClock
+from pytest_spidra.fixtures.endpoints import fake_only
 from pytest_spidra.traffic import describe, timeline
 from pytest_spidra.traffic.suggestions import did_you_mean
 from pytest_spidra.verdicts.messages import paragraph
@@ -22,8 +23,15 @@ if TYPE_CHECKING:
     from pytest_spidra.sessions.wiring import Wiring
     from pytest_spidra.settings import Settings
     from pytest_spidra.traffic.batches import Batch
+    from pytest_spidra.traffic.jobs import Job
     from pytest_spidra.traffic.log import ExchangeLog
     from pytest_spidra.verdicts.rules.base import Accusation
+
+
+def jobs_of_the_fake_only(*_: object, **__: object) -> NoReturn:
+    """Refuse to make a job of the real API."""
+    __tracebackhide__ = True
+    raise AttributeError(fake_only("spidra_job_factory"))
 
 
 class Session:
@@ -35,6 +43,8 @@ class Session:
         wiring: What stands between the client and whoever answers.
 
         factory: Makes batches.
+
+        job_factory: Makes other jobs.
     """
 
     refusal: str | None = None
@@ -43,7 +53,14 @@ class Session:
     records = False
     """Whether it makes a cassette."""
 
-    def __init__(self, settings: Settings, wiring: Wiring, factory: Callable[..., Batch]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        wiring: Wiring,
+        factory: Callable[..., Batch],
+        job_factory: Callable[..., Job] = jobs_of_the_fake_only,
+    ) -> None:
+        self.job_factory = job_factory
         self.settings = settings
         self.wiring = wiring
         self.factory = factory
@@ -162,6 +179,17 @@ def unreached(service: Service, log: ExchangeLog) -> Iterator[str]:
             yield f"batch.outcomes: given for {unused.url} when its attempt had begun already"
         elif unused.batches and asked <= unused.reached:  # a refused retry has asked
             yield f"batch.outcomes: no retry asked for outcome {unused.reached + 1} of {unused.count} of {unused.url}"
+    submits = [(exchange.family, url) for exchange in log for url in describe.urls_of(exchange)]
+    for kind, unused in service.jobs.unused_outcomes():
+        mine = [url for family, url in submits if family == kind]
+        if unused.url not in mine:
+            hint = did_you_mean(unused.url, mine, 0.9)
+            meant = f"\n       {hint}" if hint else ""
+            yield f"{kind}.outcomes: no {kind} had the URL {unused.url}{meant}"
+        elif unused.reached == 0:
+            yield f"{kind}.outcomes: given for {unused.url} when its {kind} had begun already"
+        else:
+            yield f"{kind}.outcomes: no {kind} came to outcome {unused.reached + 1} of {unused.count} of {unused.url}"
     for ending, batch_id in service.unused_ends():
         late = "no batch was submitted after it" if batch_id is None else f"batch {batch_id} had ended before"
         yield f'batch.ends("{ending.status}"): {late}'

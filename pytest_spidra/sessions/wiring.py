@@ -9,6 +9,7 @@ from pytest_spidra.fake.service import Service
 from pytest_spidra.fixtures.api import SpidraApi
 from pytest_spidra.fixtures.factory import BatchFactory
 from pytest_spidra.fixtures.handles import Handles
+from pytest_spidra.fixtures.job_factory import JobFactory
 from pytest_spidra.fixtures.mock import SpidraMock
 from pytest_spidra.interception.interceptor import Interceptor
 from pytest_spidra.interception.upstreams import FakeUpstream
@@ -54,6 +55,7 @@ class FakeWiring(Wiring, Generic[Mock]):
     api: Mock
     service: Service
     factory: BatchFactory
+    job_factory: JobFactory
 
 
 def wire(
@@ -157,4 +159,5 @@ def wire_fake(
         scripts=scripts,
         service=service,
         factory=factory,
+        job_factory=JobFactory(handles),
     )

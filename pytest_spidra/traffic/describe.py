@@ -14,9 +14,11 @@ if TYPE_CHECKING:
 def request(exchange: Exchange) -> str:
     """Return the request in short: ``retry 00000001``, ``submit 3 URLs``."""
     word = exchange.endpoint.rpartition(".")[2]
-    if word == "submit":
+    if exchange.family != "batch" and word in {"submit", "get"}:
+        word = exchange.family
+    if exchange.is_submit:
         urls = urls_of(exchange)
-        return f"submit {len(urls)} URL{'' if len(urls) == 1 else 's'}"
+        return f"{word} {len(urls)} URL{'' if len(urls) == 1 else 's'}"
     if word and exchange.batch_id:
         # The first part of a UUID tells batches apart; anything else ("undefined") is a finding.
         return f"{word} {exchange.batch_id.partition('-')[0] or exchange.batch_id}"
@@ -25,9 +27,23 @@ def request(exchange: Exchange) -> str:
 
 def urls_of(exchange: Exchange) -> list[str]:
     """Return the URLs of a submit, empty for anything else."""
-    body = exchange.request_json
-    urls = body.get("urls") if exchange.is_submit and isinstance(body, dict) else None
-    return [url for url in urls if isinstance(url, str)] if isinstance(urls, list) else []
+    return listed_urls(exchange.request_json) if exchange.is_submit else []
+
+
+def listed_urls(body: Any) -> list[str]:
+    """Return the URLs that the body of a submit lists: texts, or objects that have one."""
+    listed = body.get("urls") if isinstance(body, dict) else None
+    urls = (
+        [one.get("url") if isinstance(one, dict) else one for one in listed]
+        if isinstance(listed, list)
+        else ()
+    )
+    return [url for url in urls if isinstance(url, str)]
+
+
+def noun(exchange: Exchange) -> str:
+    """Return what it is about, in a word."""
+    return "batch" if exchange.family == "batch" else "job"
 
 
 def result(exchange: Exchange) -> str:

@@ -6,7 +6,7 @@ import difflib
 import re
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
 from pytest_spidra.traffic.suggestions import did_you_mean
 
@@ -22,49 +22,87 @@ class Endpoint:
     kind: Kind
     method: str
     path: str
+    lists: str = ""
+    """Of a list, the family whose submits can be found in it."""
+
+    @cached_property
+    def family(self) -> str:
+        """What it belongs to: ``batch``, ``scrape``."""
+        return self.name.partition(".")[0]
 
     @property
-    def of_one_batch(self) -> bool:
-        """Whether its path names a batch."""
-        return "{batchId}" in self.path
+    def of_one_job(self) -> bool:
+        """Whether its path names a batch or a job."""
+        return "{" in self.path
+
+    @property
+    def id_field(self) -> str:
+        """The field of a submit's reply that names what was queued."""
+        return "batchId" if self.family == "batch" else "jobId"
 
     @cached_property
     def pattern(self) -> re.Pattern[str]:
-        """The path as a regular expression.
+        """The path as a regular expression, in which ``job`` is the id of a batch or job.
 
         A trailing slash is taken, as Express does by default: no source says how Spidra does.
         """
-        return re.compile(self.path.replace("{batchId}", r"(?P<batch>[^/?#]+)") + "/?")
+        return re.compile(re.sub(r"\{(batchId|jobId)\}", r"(?P<job>[^/?#]+)", self.path) + "/?")
 
 
+# Where two match, the first one does: literal paths stand before those with ids.
 ENDPOINTS = (
     Endpoint("batch.submit", "submit", "POST", "/batch/scrape"),
     Endpoint("batch.get", "look", "GET", "/batch/scrape/{batchId}"),
-    Endpoint("batch.list", "list", "GET", "/batch/scrape"),
+    Endpoint("batch.list", "list", "GET", "/batch/scrape", lists="batch"),
     Endpoint("batch.cancel", "cancel", "DELETE", "/batch/scrape/{batchId}"),
     Endpoint("batch.retry", "retry", "POST", "/batch/scrape/{batchId}/retry"),
+    Endpoint("scrape.submit", "submit", "POST", "/scrape"),
+    Endpoint("scrape.get", "look", "GET", "/scrape/{jobId}"),
 )
 BY_NAME = {endpoint.name: endpoint for endpoint in ENDPOINTS}
 NAMES = tuple(BY_NAME)
 
 
+def names_of(family: str) -> tuple[str, ...]:
+    """Return the names of a family's endpoints."""
+    return tuple(endpoint.name for endpoint in ENDPOINTS if endpoint.family == family)
+
+
 def match(method: str, path: str) -> tuple[Endpoint, str | None] | None:
-    """Return the endpoint that a request asks for and the batch id in its path, or None."""
+    """Return the endpoint that a request asks for and the id of the batch or job in its path, or None."""
     for endpoint in ENDPOINTS:
         if endpoint.method == method and (found := endpoint.pattern.fullmatch(path)):
-            return endpoint, found.groupdict().get("batch")
+            return endpoint, found.groupdict().get("job")
     return None
+
+
+def new_id(name: str, reply: Any) -> str | None:
+    """Return the id of what a submit to the endpoint of that name has queued, None where its reply names none."""
+    endpoint = BY_NAME.get(name)
+    if endpoint is None or endpoint.kind != "submit" or not isinstance(reply, dict):
+        return None
+    found = reply.get(endpoint.id_field)
+    return found if isinstance(found, str) and found else None
 
 
 def closest(method: str, path: str) -> Endpoint:
     """Return the endpoint that a request nobody answers most likely meant: the same path goes first."""
-    asked = re.sub(r"(?<=^/batch/scrape)/[^/]+", "/{batchId}", path)
 
     def likeness(row: Endpoint) -> tuple[bool, float]:
+        asked = _in_the_form_of(row.path, path)
         words, wanted = f"{method} {asked}", f"{row.method} {row.path}"
         return asked.rstrip("/") == row.path, difflib.SequenceMatcher(None, words, wanted).ratio()
 
     return max(ENDPOINTS, key=likeness)
+
+
+def _in_the_form_of(row: str, path: str) -> str:
+    """Return a path with the row's placeholder in the id's place, as far as the two are the same before it."""
+    before, _, rest = row.partition("{")
+    if not rest or not path.startswith(before):
+        return path
+    _, slash, after = path.removeprefix(before).partition("/")
+    return f"{before}{{{rest.partition('}')[0]}}}{slash}{after}"
 
 
 def check_name(name: object) -> str:

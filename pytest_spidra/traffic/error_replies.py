@@ -23,8 +23,9 @@ TOO_MANY_REQUESTS = "Too many requests, please try again later."
 SERVICE_BUSY = "The scraping service is currently at capacity. Please retry in a few minutes."
 VALIDATION = "Request validation failed."
 
+CREDIT_LIMIT = "You have exceeded your monthly credit limit."  # documentation of a crawl's extract
+
 # No source shows these wordings.
-CREDIT_LIMIT = "Monthly credit limit reached."
 NOT_FOUND = "Batch not found."
 NO_ROUTE = "Not found."
 OVERDUE = "Your subscription payment is overdue."

@@ -10,7 +10,7 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, overload
 
 from pytest_spidra.traffic import mermaid, timeline
-from pytest_spidra.traffic.endpoints import check_name
+from pytest_spidra.traffic.endpoints import check_name, new_id
 from pytest_spidra.traffic.exchanges import Call, Exchange
 from pytest_spidra.traffic.redaction import Redaction, without_keys, without_keys_in_url
 from pytest_spidra.traffic.senders import Senders, merged
@@ -143,13 +143,12 @@ class ExchangeLog(Sequence[Exchange]):
     def answered(self, number: int, reply: Reply) -> None:
         """Note what upstream replied."""
         reply = self._redaction.reply(reply)
-        new = reply.json.get("batchId") if isinstance(reply.json, dict) else None
         exchange = self._exchanges[number - 1]
         self._put(
             number,
             answered=reply.status,
             answered_json=reply.json,
-            batch_id=new if isinstance(new, str) else exchange.batch_id,
+            batch_id=new_id(exchange.endpoint, reply.json) or exchange.batch_id,
         )
 
     def seen(self, number: int, seen: Reply | str, at: float) -> None:

@@ -10,8 +10,6 @@ import re
 from pytest_spidra.traffic import endpoints
 
 _OTHERS = """
-POST /scrape
-GET /scrape/{id}
 POST /crawl
 GET /crawl/history
 GET /crawl/stats

@@ -7,7 +7,9 @@ from fake_client import NOW
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pytest_spidra.fake.account import Account, CreditAccounting, Quota, RateLimit
+from pytest_spidra.fake.account import Account
+from pytest_spidra.fake.credits import CreditAccounting
+from pytest_spidra.fake.quota import Quota, RateLimit
 from pytest_spidra.traffic.reply import Reply
 
 SECOND = 1_000_000
@@ -29,7 +31,8 @@ WRONG = [
     ],
     *[("concurrency", value) for value in (0, -1, 1.5, "2", True, [])],
     *[("outputs", value) for value in ("json", None, [1], 5)],
-    *[("schema_warnings", value) for value in ("a warning", None, [1])],
+    *[("schema_warnings", value) for value in ("a warning", 5, [1])],
+    *[("scrape_pending_cap", value) for value in (-1, "10", True, 1.5)],
     *[("refuse_unknown_fields", value) for value in (1, None, "no")],
     *[("invalid_hosts_fail", value) for value in (1, None, "yes")],
     *[("timestamps", value) for value in ("microseconds", None, 3, [], {})],
@@ -49,7 +52,8 @@ RIGHT = [
     ],
     *[("concurrency", value) for value in (None, 1, 5)],
     *[("outputs", value) for value in ([], ["json"], {"json"})],
-    *[("schema_warnings", value) for value in ([], ["A warning."])],
+    *[("schema_warnings", value) for value in (None, [], ["A warning."])],
+    *[("scrape_pending_cap", value) for value in (None, 0, 10)],
     *[("refuse_unknown_fields", value) for value in (True, False)],
     *[("invalid_hosts_fail", value) for value in (True, False)],
     *[("timestamps", value) for value in ("seconds", "milliseconds")],

@@ -83,10 +83,10 @@ def dicts_in(value: Any) -> list[dict[str, Any]]:
 
 
 def options_of(exchange: Exchange) -> str:
-    """Return a submit's body without its URLs, as text that can be compared."""
+    """Return a submit's body without its URLs, as text that can be compared: with one of the same endpoint."""
     body = exchange.request_json
     rest = {name: value for name, value in body.items() if name != "urls"} if isinstance(body, dict) else body
-    return json.dumps(rest, sort_keys=True)
+    return f"{exchange.family} {json.dumps(rest, sort_keys=True)}"
 
 
 def accepted(exchange: Exchange) -> bool:
@@ -112,7 +112,47 @@ Work = tuple[frozenset[str], str, str]
 def work_of(exchange: Exchange) -> list[Work]:
     """Return each piece of work that a submit asks for, once."""
     keys, options = keys_of(exchange), options_of(exchange)
-    return [(keys, options, url) for url in dict.fromkeys(describe.urls_of(exchange))]
+    if exchange.family == "batch":
+        return [(keys, options, url) for url in dict.fromkeys(describe.urls_of(exchange))]
+    # What is to be done on a page stands beside its URL.
+    listed = dicts_in(exchange.request_json.get("urls")) if isinstance(exchange.request_json, dict) else []
+    told = [
+        (json.dumps(one, sort_keys=True), one["url"]) for one in listed if isinstance(one.get("url"), str)
+    ]
+    return [(keys, f"{options} {own}", url) for own, url in dict.fromkeys(told)]
+
+
+def results_in(body: dict[str, Any]) -> list[str]:
+    """Return the URLs of which a look shows a result that is worth keeping."""
+    if "items" in body:
+        items = dicts_in(body["items"])
+        return [
+            str(item.get("url"))
+            for item in items
+            if item.get("status") == "completed" and item.get("result") not in NO_RESULT
+        ]
+    result = body.get("result")
+    if (
+        body.get("status") != "completed"
+        or not isinstance(result, dict)
+        or result.get("content") in NO_RESULT
+    ):
+        return []
+    if result.get("ai_extraction_failed") or result.get("extraction_empty"):
+        return []
+    pages = dicts_in(result.get("data"))
+    return [str(one.get("url")) for one in pages if one.get("success") and not one.get("lowContent")]
+
+
+def how_to_look(exchange: Exchange) -> str:
+    """Return where the client can find out what became of a submit whose reply it did not see."""
+    return _HOW_TO_LOOK.get(exchange.family, _HOW_TO_LOOK["batch"])
+
+
+_HOW_TO_LOOK = {
+    "batch": "look for the batch in GET /batch/scrape",
+    "scrape": "look for its URL in GET /scrape-logs, as there is no list of scrapes,",
+}
 
 
 def count_urls(count: int) -> str:

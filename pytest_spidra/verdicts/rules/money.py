@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pytest_spidra.traffic import describe
+from pytest_spidra.traffic.endpoints import new_id
 from pytest_spidra.traffic.statuses import UNFINISHED
 from pytest_spidra.verdicts.rules.base import Rule
 from pytest_spidra.verdicts.rules.evidence import (
@@ -14,6 +15,7 @@ from pytest_spidra.verdicts.rules.evidence import (
     count_urls,
     dicts_in,
     field_of,
+    how_to_look,
     is_fresh,
     keys_of,
     looked,
@@ -30,6 +32,7 @@ class DoubleSubmission(Rule):
     name = "double-submission"
     why = "Both batches are scraped and both are billed: the same pages are paid twice."
     fix = "After a submit whose reply was lost, look for the batch in GET /batch/scrape before sending it again."
+    why_job = "Both jobs are scraped and both are billed: the same pages are paid twice."
     covers = frozenset({"blind-resend"})
 
     def __init__(self, *given: Any) -> None:
@@ -55,11 +58,20 @@ class DoubleSubmission(Rule):
                 f"The service accepted the same {count_urls(count)} twice, in #{last.number} and "
                 f"#{exchange.number}; of #{last.number} the client saw {describe.result(last)}."
             )
-            self.accuse(root.number, claim, [last], exchange)
+            why, fix = (None, None) if exchange.family == "batch" else (self.why_job, self.fix_job(exchange))
+            self.accuse(root.number, claim, [last], exchange, why=why, fix=fix)
+
+    @staticmethod
+    def fix_job(exchange: Exchange) -> str:
+        """Return what can be done where there is no list to look in."""
+        return (
+            f"After a submit whose reply was lost, {how_to_look(exchange)} before sending it again; the logs name no "
+            "jobId, so the result is lost and only its price can be saved. A batch of one URL can be found again."
+        )
 
     def seen(self, exchange: Exchange) -> None:
         if exchange.is_submit and accepted(exchange):
-            if not (looked(exchange) and field_of(exchange, "batchId")):
+            if not (looked(exchange) and new_id(exchange.endpoint, exchange.seen_json)):
                 self._unseen |= dict.fromkeys(work_of(exchange), exchange)
                 self._lost[exchange.batch_id] = exchange
         elif (exchange.is_look or exchange.is_cancel) and looked(exchange):
@@ -120,6 +132,8 @@ class BlindResend(Rule):
             f"(#{first.number}) without a look at what had become of it."
         )
         why, fix = (self.why_retry, self.fix_retry) if exchange.is_retry else (None, None)
+        if exchange.is_submit and exchange.family != "batch":
+            fix = f"Look first: {how_to_look(exchange)} then decide."
         self.accuse(root.number, claim, [first], exchange, why=why, fix=fix)
 
     def seen(self, exchange: Exchange) -> None:
@@ -130,14 +144,20 @@ class BlindResend(Rule):
         elif exchange.seen in FATE_UNKNOWN and exchange.is_retry:
             self._retries[exchange.batch_id] = exchange
         elif exchange.is_list and looked(exchange):
-            self._submits.clear()
-            self._lost.clear()
-            self._retries.clear()
+            self._forget(self._submits, exchange.lists)
+            self._forget(self._lost, exchange.lists)
+            self._forget(self._retries, exchange.lists)
         elif exchange.is_look and looked(exchange):
             # It tells of this batch alone, and of a submit only when it is the very batch that was lost.
             self._retries.pop(exchange.batch_id, None)
             if lost := self._lost.pop(exchange.batch_id or "", None):
                 self._submits = {work: one for work, one in self._submits.items() if one is not lost}
+
+    @staticmethod
+    def _forget(lost: dict[Any, Exchange], family: str) -> None:
+        """The client has looked for whatever it may have submitted of that family."""
+        for one in [one for one, exchange in lost.items() if exchange.family == family]:
+            del lost[one]
 
     @staticmethod
     def _works(exchange: Exchange) -> list[object]:
@@ -173,6 +193,8 @@ class ResubmittedUnfinished(Rule):
     name = "resubmitted-unfinished"
     why = "The first batch goes on and is billed when it ends; the second one is billed as well."
     fix = "Keep polling the batch you have, or cancel it before you submit its URLs again."
+    why_job = "The first job goes on and is billed when it ends, whoever waits for it; the second one is billed as well."
+    fix_job = "Keep the jobId and poll it on: a timeout of the client ends the waiting, not the job."
 
     def __init__(self, *given: Any) -> None:
         super().__init__(*given)
@@ -192,10 +214,11 @@ class ResubmittedUnfinished(Rule):
             batch = self.knowledge.batches[batch_id]
             if batch.told:
                 claim = (
-                    f"#{exchange.number} submits the same {count_urls(count)} again while their batch, last known "
-                    f"from #{batch.told.number}, was {batch.status}; the client never came back to it."
+                    f"#{exchange.number} submits the same {count_urls(count)} again while their {describe.noun(exchange)}, "
+                    f"last known from #{batch.told.number}, was {batch.status}; the client never came back to it."
                 )
-                self.accuse(batch_id, claim, [batch.told], exchange)
+                why, fix = (None, None) if exchange.family == "batch" else (self.why_job, self.fix_job)
+                self.accuse(batch_id, claim, [batch.told], exchange, why=why, fix=fix)
 
     def _unfinished(self, batch_id: str, url: str, exchange: Exchange) -> bool:
         batch = self.knowledge.batches[batch_id]
@@ -204,7 +227,12 @@ class ResubmittedUnfinished(Rule):
         return batch.items.get(url, "pending") in UNFINISHED
 
     def seen(self, exchange: Exchange) -> None:
-        if exchange.is_submit and not exchange.failed and exchange.batch_id and field_of(exchange, "batchId"):
+        if (
+            exchange.is_submit
+            and exchange.batch_id
+            and looked(exchange)
+            and new_id(exchange.endpoint, exchange.seen_json)
+        ):
             self._batch_of |= dict.fromkeys(work_of(exchange), exchange.batch_id)
         elif exchange.is_list and looked(exchange):
             for job in dicts_in(field_of(exchange, "jobs")):

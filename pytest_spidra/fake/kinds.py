@@ -1,0 +1,12 @@
+"""The kinds of jobs, by name. A new kind begins with a class of its own, and a line here."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pytest_spidra.fake.scrapes import SCRAPE
+
+if TYPE_CHECKING:
+    from pytest_spidra.fake.jobs import JobKind
+
+KINDS: dict[str, JobKind] = {kind.name: kind for kind in (SCRAPE,)}
