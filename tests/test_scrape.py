@@ -304,11 +304,13 @@ def test_many_scrapes_are_progress(client, spidra_mock):
 # -- a port, a recording -------------------------------------------------------------------------------
 
 
-def test_the_sdk_scrapes_through_a_port(spidra_server):
+async def test_the_sdk_scrapes_through_a_port(spidra_server):
     spidra_server.scrape.outcomes({A: completed({"n": 1})})
     spidra_server.scrape.get.script(503)
-    sdk = spidra.Spidra(api_key=spidra_server.api_key, api_url=spidra_server.base_url, backoff_factor=0.001)
-    assert sdk.scrape(A, prompt="p", output="json", poll_interval=0.01).content == {"n": 1}
+    settings = {"api_key": spidra_server.api_key, "api_url": spidra_server.base_url, "backoff_factor": 0.001}
+    async with spidra.AsyncSpidra(**settings) as sdk:  # the sync client leaves its sockets open
+        result = await sdk.scrape(A, prompt="p", output="json", poll_interval=0.01)
+    assert result.content == {"n": 1}
     (first, *_) = spidra_server.exchanges.calls("scrape.get")
     assert first.outcomes == [503, 200]
 
