@@ -64,6 +64,10 @@ _TAKES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     ),
     "refuse_unknown_fields": ("True or False", lambda value: type(value) is bool),
     "invalid_hosts_fail": ("True or False", lambda value: type(value) is bool),
+    "search_wait": (
+        "a number of seconds from 0 on",
+        lambda value: type(value) in (int, float) and 0 <= value < float("inf"),
+    ),
     "timestamps": ('"seconds" or "milliseconds"', lambda value: value in ("seconds", "milliseconds")),
 }
 
@@ -121,6 +125,8 @@ class Account:
             resolve (RFC 2606). Off by default: a URL without outcomes completes. A server has it on, as code
             that knows nothing of scripts gets its failing items from such URLs.
 
+        search_wait: Seconds for which a search with ``wait`` is held at most; "about 20" in the SDKs' docstrings.
+
         timestamps: How fine dates are. Documented examples have whole seconds; a JavaScript backend may send
             milliseconds.
     """
@@ -141,6 +147,7 @@ class Account:
     schema_warnings: Collection[str] | None = None
     refuse_unknown_fields: bool = False
     invalid_hosts_fail: bool = False
+    search_wait: float = 20.0
     timestamps: Literal["seconds", "milliseconds"] = "seconds"
 
     def __setattr__(self, name: str, value: Any) -> None:

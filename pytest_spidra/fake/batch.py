@@ -90,7 +90,7 @@ class BatchState:
 
     def expected_charge(self) -> int:
         """Return the credits that will be charged for what has not ended yet, as scripted, if nobody interferes."""
-        return 0 if self.ending else sum(price_of(item) for item in self.items if not item.terminal)
+        return 0 if self.ending else sum(self.charge(item) for item in self.items if not item.terminal)
 
     # -- what moves it ---------------------------------------------------------------------------------
 
@@ -223,15 +223,18 @@ class BatchState:
         """End the item's attempt as its outcome says."""
         outcome = item.outcome
         if outcome and outcome.ending == "completed":
-            used = price_of(item)
             item.result = self.default_result(item) if outcome.result is None else outcome.result
-            item.credits_used = used
+            used = item.credits_used = self.charge(item)
             self._settle(item, used)
             item.close("completed", now)
         else:
             item.error = outcome.error if outcome else None
             self._settle(item, 0)
             item.close("failed", now)
+
+    def charge(self, item: Item) -> int:
+        """Return the credits that an item's attempt costs when it ends as its outcome says."""
+        return price_of(item)
 
     def default_result(self, item: Item) -> Any:
         """Return what an item's ``result`` holds when the script does not say."""

@@ -6,14 +6,17 @@ differs between kinds is a `JobKind`; how a kind is submitted and shown is in a 
 
 from __future__ import annotations
 
+import copy
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pytest_spidra.clock.units import MICROSECONDS
+from pytest_spidra.fake.account import Account
 from pytest_spidra.fake.batch import BatchState
-from pytest_spidra.fake.item import Item
+from pytest_spidra.fake.credits import CreditAccounting
+from pytest_spidra.fake.item import Item, counts_polls, price_of
 from pytest_spidra.fake.outcome_scripts import ScriptedOutcomes, UnusedOutcomes
 from pytest_spidra.fake.outcomes import Outcome, completed, failed
 from pytest_spidra.fake.urls import cannot_resolve
@@ -24,8 +27,6 @@ from pytest_spidra.traffic.strict_json import parse_json
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from pytest_spidra.fake.account import Account
-    from pytest_spidra.fake.credits import CreditAccounting
     from pytest_spidra.traffic.request import Request
     from pytest_spidra.traffic.statuses import BatchStatus
 
@@ -77,6 +78,18 @@ class JobKind:
         """Return the credits to reserve for each part."""
         raise NotImplementedError
 
+    def needed(self, account: Account, parts: Sequence[str], body: dict[str, Any]) -> int:
+        """Return the credits without which it is refused."""
+        return self.price(account, parts, body) * len(parts)
+
+    def charge(self, _: JobState, item: Item) -> int:
+        """Return the credits that a part costs when it completes."""
+        return price_of(item)
+
+    def waits(self, _: dict[str, Any], __: Account) -> float | None:
+        """Return for how many seconds the submit is held for the result; None: it is answered at once."""
+        return None
+
     def queued(self, _: JobState) -> dict[str, Any]:
         """Return what the answer to a submit says beside status and id."""
         return {}
@@ -105,6 +118,8 @@ class JobState(BatchState):
     """The whole truth about one job."""
 
     kind: JobKind = field(kw_only=True)
+    log_id: str = field(kw_only=True)
+    price_of_page: int = field(kw_only=True)
 
     @property
     def word(self) -> str:
@@ -121,9 +136,38 @@ class JobState(BatchState):
         wrong = [item.error for item in self.items if item.status == "failed"]
         return wrong[0] if self.status == "failed" and wrong else None
 
+    def charge(self, item: Item) -> int:
+        """Return the credits that a part costs when it ends as its outcome says."""
+        outcome = item.outcome
+        told = outcome is None or outcome.ending != "completed" or outcome.credits is not None
+        return price_of(item) if told else self.kind.charge(self, item)
+
     def default_result(self, item: Item) -> Any:
         """Return what a part comes to when the script does not say."""
         return self.kind.result(self, item)
+
+    def awaited(self, now: int, window: float) -> tuple[float, JobState | None]:
+        """Return what a request sees that is held until the job ends, for so many seconds at most.
+
+        To wait is to look until the job has ended, where one look is enough to see it running.
+
+        Returns:
+            The seconds that it takes, and the job as it is then, None when it has not ended.
+        """
+        self.begin(now)
+        if all(item.terminal or (counts_polls(item) and item.polls_left <= 1) for item in self.items):
+            for item in self.items:
+                item.polls_left = 0
+            self.look(now)
+        if self.terminal:
+            return 0.0, self
+        ahead = copy.copy(self)
+        ahead.items = [copy.copy(item) for item in self.items]
+        ahead.accounting = CreditAccounting(Account())
+        ahead.advance(now + round(window * MICROSECONDS))
+        if not ahead.terminal or ahead.finished_at is None:
+            return window, None
+        return (ahead.finished_at - now) / MICROSECONDS, ahead
 
     def is_kept(self, now: int) -> bool:
         """Whether it can still be looked at."""
@@ -194,6 +238,8 @@ class Jobs:
             looks_before_start=looks_before_start,
             all_failed="failed",
             kind=kind,
+            log_id=self._uuid(number, 0, "a"),
+            price_of_page=self.account.price_per_url,
         )
         self.states[state.id] = state
         return state
@@ -228,11 +274,21 @@ class Jobs:
             return kind.refusal(problems)
         parts = kind.parts(body, self)
         price = kind.price(self.account, parts, body)
-        if refusal := self.cannot_queue(kind, price * len(parts), now):
+        if refusal := self.cannot_queue(kind, kind.needed(self.account, parts, body), now):
             return refusal
         state = self.create(kind, parts, kind.accepted(body, self.account), now, price=price)
         state.queue(state.items, now)
-        return Reply.of(202, {"status": "queued", "jobId": state.id, **kind.queued(state)})
+        took = 0.0
+        if (window := kind.waits(body, self.account)) is not None:
+            took, end = state.awaited(now, window)
+            if end:
+                return replace(Reply.of(200, {"jobId": state.id, **kind.shown(end)}), took=took)
+        return self._queued(kind, state, took)
+
+    @staticmethod
+    def _queued(kind: JobKind, state: JobState, took: float) -> Reply:
+        reply = Reply.of(202, {"status": "queued", "jobId": state.id, **kind.queued(state)})
+        return replace(reply, took=took)
 
     def _get(self, kind: JobKind, _: Request, job_id: str | None, now: int) -> Reply:
         state = self.find(kind, job_id, now)
@@ -279,7 +335,7 @@ class Jobs:
             return failed(NO_SUCH_HOST)
         return completed()
 
-    def _uuid(self, job: int, part: int) -> str:
+    def _uuid(self, job: int, part: int, variant: str = "9") -> str:
         """Return a UUID in which a reader finds the job's number; the variant tells it from a batch's."""
         mark = self._mark
-        return f"{job:08x}-{mark[:4]}-4{mark[4:7]}-9{mark[7:10]}-{part:012x}"
+        return f"{job:08x}-{mark[:4]}-4{mark[4:7]}-{variant}{mark[7:10]}-{part:012x}"

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pytest_spidra.fake.scrapes import SCRAPE
+from pytest_spidra.fake.searches import SEARCH
 
 if TYPE_CHECKING:
     from pytest_spidra.fake.jobs import JobKind
 
-KINDS: dict[str, JobKind] = {kind.name: kind for kind in (SCRAPE,)}
+KINDS: dict[str, JobKind] = {kind.name: kind for kind in (SCRAPE, SEARCH)}

@@ -63,6 +63,7 @@ def completed(
     ai_extraction_failed: bool = False,
     extraction_empty: bool = False,
     low_content: bool = False,
+    unsuccessful: bool = False,
     delayed: bool = False,
 ) -> Outcome:
     """The attempt succeeds.
@@ -84,6 +85,8 @@ def completed(
         extraction_empty: The extraction came back empty (scrapes only).
 
         low_content: The page is suspiciously thin, ``lowContent`` (scrapes only).
+
+        unsuccessful: The result says ``success: false`` (searches only).
 
         delayed: Until it ends, the job waits for a retry of the service's own, ``delayed`` (jobs that are no batch).
 
@@ -108,6 +111,7 @@ def completed(
         "ai_extraction_failed": ai_extraction_failed,
         "extraction_empty": extraction_empty,
         "low_content": low_content,
+        "unsuccessful": unsuccessful,
         "delayed": delayed,
     }
     flags = frozenset(name for name, value in given.items() if value)

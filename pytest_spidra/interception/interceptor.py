@@ -17,7 +17,7 @@ from pytest_spidra.interception import messages
 from pytest_spidra.interception.upstreams import LocalUpstream, RemoteUpstream
 from pytest_spidra.scripting.steps import ok
 from pytest_spidra.traffic import endpoints
-from pytest_spidra.traffic.describe import listed_urls
+from pytest_spidra.traffic.describe import subjects_in
 from pytest_spidra.traffic.pending import ConnectionLost, PendingRequest, UnanswerableError
 from pytest_spidra.traffic.statuses import TERMINAL
 
@@ -211,7 +211,7 @@ class Progress:
         """Count a request; tell whether it is within the limit."""
         self._without += 1
         if kind == "submit":
-            self._add(self._submitted, set(listed_urls(request.json)))
+            self._add(self._submitted, set(subjects_in(request.json)))
         return self.limit is None or self._without <= self.limit
 
     def note(self, request: Request, reply: Reply) -> None:

@@ -11,18 +11,27 @@ if TYPE_CHECKING:
     from pytest_spidra.traffic.exchanges import Exchange
 
 
+SHORTEST = 9  # letters of what a request is about that stand in a timeline
+
+
 def request(exchange: Exchange) -> str:
     """Return the request in short: ``retry 00000001``, ``submit 3 URLs``."""
     word = exchange.endpoint.rpartition(".")[2]
     if exchange.family != "batch" and word in {"submit", "get"}:
         word = exchange.family
     if exchange.is_submit:
-        urls = urls_of(exchange)
-        return f"{word} {len(urls)} URL{'' if len(urls) == 1 else 's'}"
+        return f"{word} {_submitted(exchange)}"
     if word and exchange.batch_id:
         # The first part of a UUID tells batches apart; anything else ("undefined") is a finding.
         return f"{word} {exchange.batch_id.partition('-')[0] or exchange.batch_id}"
     return word or f"{exchange.method} {exchange.path}"
+
+
+def _submitted(exchange: Exchange) -> str:
+    urls = urls_of(exchange)
+    if not urls and (subject := "".join(subjects_in(exchange.request_json))):
+        return subject if len(subject) <= SHORTEST else f"{subject[: SHORTEST - 1]}…"
+    return f"{len(urls)} URL{'' if len(urls) == 1 else 's'}"
 
 
 def urls_of(exchange: Exchange) -> list[str]:
@@ -39,6 +48,21 @@ def listed_urls(body: Any) -> list[str]:
         else ()
     )
     return [url for url in urls if isinstance(url, str)]
+
+
+def subjects_in(body: Any) -> list[str]:
+    """Return what the body of a submit is about: the URLs it lists, or its one query, site or document."""
+    if not isinstance(body, dict):
+        return []
+    named = [body[name] for name in ("query", "baseUrl", "url", "fileId") if isinstance(body.get(name), str)]
+    return named[:1] or listed_urls(body)
+
+
+def things(exchange: Exchange, count: int) -> str:
+    """Return in words what a submit asks for, so many times: ``URL``, ``3 URLs``, ``search``."""
+    if urls_of(exchange) or exchange.family == "batch":
+        return "URL" if count == 1 else f"{count} URLs"
+    return exchange.family
 
 
 def noun(exchange: Exchange) -> str:

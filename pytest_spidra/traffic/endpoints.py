@@ -58,6 +58,8 @@ ENDPOINTS = (
     Endpoint("batch.retry", "retry", "POST", "/batch/scrape/{batchId}/retry"),
     Endpoint("scrape.submit", "submit", "POST", "/scrape"),
     Endpoint("scrape.get", "look", "GET", "/scrape/{jobId}"),
+    Endpoint("search.submit", "submit", "POST", "/search"),
+    Endpoint("search.get", "look", "GET", "/search/{jobId}"),
 )
 BY_NAME = {endpoint.name: endpoint for endpoint in ENDPOINTS}
 NAMES = tuple(BY_NAME)

@@ -21,8 +21,6 @@ POST /crawl/{id}/extract
 POST /crawl/{id}/retry/{id}
 GET /crawl/{id}/download
 GET /crawl/{id}/report
-POST /search
-GET /search/{id}
 POST /map
 POST /parse
 GET /parse/{id}

@@ -31,6 +31,19 @@ def test_scrapes_are_recorded_and_replayed(suite, record, api, cassettes):
     assert api.requests() == []
 
 
+def test_searches_are_recorded_and_replayed(suite, record, api):
+    run = suite("""
+def test_sdk(spidra_api):
+    spidra_api.search.submit.script(503)
+    client = spidra.Spidra(api_key=spidra_api.api_key, api_url=spidra_api.base_url)
+    assert [len(client.search("cats", limit=limit).data.web) for limit in (2, 3)] == [2, 3]
+""")
+    run(*record()).assert_outcomes(passed=2)
+    assert len(api.requests()) == 2
+    run("-k", "replay", "--spidra-record=none").assert_outcomes(passed=1, deselected=1)
+    assert api.requests() == []
+
+
 def test_another_scrape_than_the_recorded_one_is_told(suite, record, api):
     source = """
 def test_one(spidra_api):

@@ -52,7 +52,7 @@ def test_a_scrape_whose_reply_was_lost_and_that_is_sent_again_pays_twice(client,
     scrape(client)
     assert found(spidra_mock) == ["double-submission"]
     assert spidra_mock.credits.charged == 2
-    assert "the same pages are paid twice" in told(spidra_mock)
+    assert "the same is paid twice" in told(spidra_mock)
     assert "there is no list of scrapes" in told(spidra_mock)
     assert "GET /scrape-logs" in told(spidra_mock)
 

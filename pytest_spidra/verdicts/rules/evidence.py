@@ -112,6 +112,15 @@ Work = tuple[frozenset[str], str, str]
 def work_of(exchange: Exchange) -> list[Work]:
     """Return each piece of work that a submit asks for, once."""
     keys, options = keys_of(exchange), options_of(exchange)
+    if exchange.family not in {"batch", "scrape"}:
+        subjects = describe.subjects_in(exchange.request_json)
+        body = exchange.request_json if isinstance(exchange.request_json, dict) else {}
+        asked = {name: value for name, value in body.items() if name != "wait"}
+        return (
+            [(keys, f"{exchange.path} {json.dumps(asked, sort_keys=True)}", "".join(subjects))]
+            if body
+            else []
+        )
     if exchange.family == "batch":
         return [(keys, options, url) for url in dict.fromkeys(describe.urls_of(exchange))]
     # What is to be done on a page stands beside its URL.
@@ -144,17 +153,18 @@ def results_in(body: dict[str, Any]) -> list[str]:
     return [str(one.get("url")) for one in pages if one.get("success") and not one.get("lowContent")]
 
 
-def how_to_look(exchange: Exchange) -> str:
-    """Return where the client can find out what became of a submit whose reply it did not see."""
-    return _HOW_TO_LOOK.get(exchange.family, _HOW_TO_LOOK["batch"])
+def advice(exchange: Exchange) -> str | None:
+    """Return what can be done about a submit whose reply was lost, where it is not to look in the list of batches."""
+    return _ADVICE.get(exchange.family)
 
 
-_HOW_TO_LOOK = {
-    "batch": "look for the batch in GET /batch/scrape",
-    "scrape": "look for its URL in GET /scrape-logs, as there is no list of scrapes,",
+_ADVICE = {
+    "scrape": (
+        "Look for its URL in GET /scrape-logs before you send it again: there is no list of scrapes, and the logs name "
+        "no jobId, so the result is lost and only a second price can be saved. A batch of one URL can be found again."
+    ),
+    "search": (
+        "Search without wait, which brings the jobId at once, or be ready to wait longer than the 20 s for which it is "
+        "held, and count how often you pay again: there is no list of searches to look in, what is lost is paid."
+    ),
 }
-
-
-def count_urls(count: int) -> str:
-    """Return so many URLs in words: ``URL``, ``3 URLs``."""
-    return "URL" if count == 1 else f"{count} URLs"

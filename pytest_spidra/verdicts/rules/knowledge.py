@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from pytest_spidra.traffic.endpoints import new_id
+from pytest_spidra.traffic.statuses import TERMINAL
 from pytest_spidra.verdicts.rules.evidence import (
     Work,
     dicts_in,
@@ -65,7 +66,8 @@ class Knowledge:
         if exchange.is_submit and looked(exchange) and new_id(exchange.endpoint, exchange.seen_json):
             batch.works, batch.accepted = {work[2]: work for work in work_of(exchange)}, exchange
             if batch.told is None:
-                batch.status, batch.told = "pending", exchange
+                ended = field_of(exchange, "status")  # a submit that was held shows the end at once
+                batch.status, batch.told = ended if ended in TERMINAL else "pending", exchange
         elif exchange.is_retry and not exchange.failed:
             batch.status, batch.failed, batch.told = "running", 0, exchange
             batch.items = {

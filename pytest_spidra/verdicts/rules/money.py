@@ -12,10 +12,9 @@ from pytest_spidra.verdicts.rules.evidence import (
     FATE_UNKNOWN,
     Work,
     accepted,
-    count_urls,
+    advice,
     dicts_in,
     field_of,
-    how_to_look,
     is_fresh,
     keys_of,
     looked,
@@ -32,7 +31,7 @@ class DoubleSubmission(Rule):
     name = "double-submission"
     why = "Both batches are scraped and both are billed: the same pages are paid twice."
     fix = "After a submit whose reply was lost, look for the batch in GET /batch/scrape before sending it again."
-    why_job = "Both jobs are scraped and both are billed: the same pages are paid twice."
+    why_job = "Both jobs are done and both are billed: the same is paid twice."
     covers = frozenset({"blind-resend"})
 
     def __init__(self, *given: Any) -> None:
@@ -55,19 +54,11 @@ class DoubleSubmission(Rule):
             root = self._roots[exchange.number]
             count = sum(map(len, again.values()))
             claim = (
-                f"The service accepted the same {count_urls(count)} twice, in #{last.number} and "
+                f"The service accepted the same {describe.things(exchange, count)} twice, in #{last.number} and "
                 f"#{exchange.number}; of #{last.number} the client saw {describe.result(last)}."
             )
-            why, fix = (None, None) if exchange.family == "batch" else (self.why_job, self.fix_job(exchange))
-            self.accuse(root.number, claim, [last], exchange, why=why, fix=fix)
-
-    @staticmethod
-    def fix_job(exchange: Exchange) -> str:
-        """Return what can be done where there is no list to look in."""
-        return (
-            f"After a submit whose reply was lost, {how_to_look(exchange)} before sending it again; the logs name no "
-            "jobId, so the result is lost and only its price can be saved. A batch of one URL can be found again."
-        )
+            why = None if exchange.family == "batch" else self.why_job
+            self.accuse(root.number, claim, [last], exchange, why=why, fix=advice(exchange))
 
     def seen(self, exchange: Exchange) -> None:
         if exchange.is_submit and accepted(exchange):
@@ -120,7 +111,7 @@ class BlindResend(Rule):
                 what = (
                     describe.request(exchange)
                     if whole
-                    else f"{count_urls(len(firsts))} of #{firsts[-1].number}"
+                    else f"{describe.things(exchange, len(firsts))} of #{firsts[-1].number}"
                 )
                 self._accuse(firsts[-1], exchange, what)
 
@@ -132,8 +123,8 @@ class BlindResend(Rule):
             f"(#{first.number}) without a look at what had become of it."
         )
         why, fix = (self.why_retry, self.fix_retry) if exchange.is_retry else (None, None)
-        if exchange.is_submit and exchange.family != "batch":
-            fix = f"Look first: {how_to_look(exchange)} then decide."
+        if exchange.is_submit:
+            fix = advice(exchange)
         self.accuse(root.number, claim, [first], exchange, why=why, fix=fix)
 
     def seen(self, exchange: Exchange) -> None:
@@ -214,7 +205,7 @@ class ResubmittedUnfinished(Rule):
             batch = self.knowledge.batches[batch_id]
             if batch.told:
                 claim = (
-                    f"#{exchange.number} submits the same {count_urls(count)} again while their {describe.noun(exchange)}, "
+                    f"#{exchange.number} submits the same {describe.things(exchange, count)} again while their {describe.noun(exchange)}, "
                     f"last known from #{batch.told.number}, was {batch.status}; the client never came back to it."
                 )
                 why, fix = (None, None) if exchange.family == "batch" else (self.why_job, self.fix_job)
@@ -253,9 +244,7 @@ class DuplicateUrls(Rule):
             return
         url = next(url for place, url in enumerate(urls) if url in urls[:place])
         more = len(urls) - len(set(urls))
-        claim = (
-            f"#{exchange.number} submits {url} {urls.count(url)} times; {count_urls(more)} too many in all."
-        )
+        claim = f"#{exchange.number} submits {url} {urls.count(url)} times; {describe.things(exchange, more)} too many in all."
         if more == 1:
             claim = f"#{exchange.number} submits {url} twice."
         self.accuse(tuple(sorted(urls)), claim, [], exchange)
