@@ -61,7 +61,9 @@ def test_a_failed_search_is_the_sdks_job_failed_error(sdk, spidra_mock, polls):
 
 async def test_the_async_sdk_starts_and_looks(spidra_mock):
     async with spidra.AsyncSpidra(api_key=spidra_mock.api_key) as sdk:
-        job = await sdk.start_search("cats", scrape_options=SearchScrapeOptions(formats=["markdown"], max_results=1))
+        job = await sdk.start_search(
+            "cats", scrape_options=SearchScrapeOptions(formats=["markdown"], max_results=1)
+        )
         assert (await sdk.get_search(job.job_id)).status == "active"
         result = (await sdk.get_search(job.job_id)).result
     assert result.data.web[0].markdown

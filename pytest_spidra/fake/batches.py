@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from pytest_spidra.fake import serializers, validation
 from pytest_spidra.fake.batch import BatchState
 from pytest_spidra.fake.item import Item
-from pytest_spidra.fake.jobs import ME, NO_SUCH_HOST
+from pytest_spidra.fake.job import ME
+from pytest_spidra.fake.jobs import NO_SUCH_HOST
 from pytest_spidra.fake.outcome_scripts import ScriptedOutcomes, UnusedOutcomes
 from pytest_spidra.fake.outcomes import BatchEnd, Outcome, completed, failed
 from pytest_spidra.fake.urls import cannot_resolve

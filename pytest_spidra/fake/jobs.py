@@ -1,24 +1,16 @@
-"""Jobs that are no batches: the same state machine, in the words, prices and times of their kind.
-
-A job has parts (the pages of a scrape), each of which ends as its outcome says, as the items of a batch do. What
-differs between kinds is a `JobKind`; how a kind is submitted and shown is in a module of its own (`scrapes`).
-"""
+"""Every job of one customer that is no batch: how they are submitted, found, and scripted to end."""
 
 from __future__ import annotations
 
-import copy
-from collections import Counter
-from dataclasses import dataclass, field, replace
+from collections import Counter, deque
+from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
-from pytest_spidra.clock.units import MICROSECONDS
-from pytest_spidra.fake.account import Account
-from pytest_spidra.fake.batch import BatchState
-from pytest_spidra.fake.credits import CreditAccounting
-from pytest_spidra.fake.item import Item, counts_polls, price_of
+from pytest_spidra.fake.item import Item
+from pytest_spidra.fake.job import ME, JobKind, JobState
 from pytest_spidra.fake.outcome_scripts import ScriptedOutcomes, UnusedOutcomes
-from pytest_spidra.fake.outcomes import Outcome, completed, failed
+from pytest_spidra.fake.outcomes import BatchEnd, Outcome, completed, failed
 from pytest_spidra.fake.urls import cannot_resolve
 from pytest_spidra.traffic import error_replies
 from pytest_spidra.traffic.reply import Reply
@@ -27,154 +19,12 @@ from pytest_spidra.traffic.strict_json import parse_json
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from pytest_spidra.fake.account import Account
+    from pytest_spidra.fake.batch import BatchState
+    from pytest_spidra.fake.credits import CreditAccounting
     from pytest_spidra.traffic.request import Request
-    from pytest_spidra.traffic.statuses import BatchStatus
 
-ME = "me"
 NO_SUCH_HOST = "net::ERR_NAME_NOT_RESOLVED"
-
-
-class JobKind:
-    """What is particular to one kind of job: words, serializer, price."""
-
-    name: ClassVar[str]
-    """The family of its endpoints."""
-
-    words: ClassVar[Mapping[str, str]]
-    """Its own word for each state of the machine that is called otherwise."""
-
-    delayed: ClassVar[str]
-    """Its word for a job that waits for a retry of the service's own."""
-
-    not_found: ClassVar[str]
-    """The message of a 404."""
-
-    kept: ClassVar[int | None] = None
-    """Seconds after a good end in which it can still be looked at, None without an end."""
-
-    kept_failed: ClassVar[int | None] = None
-    """The same after a bad end."""
-
-    cap: ClassVar[str] = ""
-    """The account's setting that bounds how many may be queued; empty without one."""
-
-    def problems(self, body: dict[str, Any], account: Account) -> list[str]:
-        """Return one sentence for each thing wrong with a submit's body."""
-        raise NotImplementedError
-
-    def refusal(self, problems: list[str]) -> Reply:
-        """Return the answer to a submit with such problems."""
-        return error_replies.invalid(problems)
-
-    def accepted(self, body: dict[str, Any], account: Account) -> dict[str, Any]:
-        """Return what is kept of an acceptable body."""
-        raise NotImplementedError
-
-    def parts(self, body: dict[str, Any], jobs: Jobs) -> list[str]:
-        """Return what a job works at, URLs mostly."""
-        raise NotImplementedError
-
-    def price(self, account: Account, parts: Sequence[str], body: dict[str, Any]) -> int:
-        """Return the credits to reserve for each part."""
-        raise NotImplementedError
-
-    def needed(self, account: Account, parts: Sequence[str], body: dict[str, Any]) -> int:
-        """Return the credits without which it is refused."""
-        return self.price(account, parts, body) * len(parts)
-
-    def charge(self, _: JobState, item: Item) -> int:
-        """Return the credits that a part costs when it completes."""
-        return price_of(item)
-
-    def waits(self, _: dict[str, Any], __: Account) -> float | None:
-        """Return for how many seconds the submit is held for the result; None: it is answered at once."""
-        return None
-
-    def queued(self, _: JobState) -> dict[str, Any]:
-        """Return what the answer to a submit says beside status and id."""
-        return {}
-
-    def shown(self, state: JobState) -> dict[str, Any]:
-        """Return the body of the status endpoint."""
-        raise NotImplementedError
-
-    def result(self, state: JobState, item: Item) -> Any:
-        """Return what a part comes to when the script does not say."""
-        raise NotImplementedError
-
-    def ordered(self, parts: list[str], given: dict[str, Any]) -> dict[str, Any]:
-        """Return the body of a submit for such parts, as a factory orders it."""
-        raise NotImplementedError
-
-    @property
-    def own_words(self) -> dict[str, BatchStatus]:
-        """The words in which a job can be found, each with the machine's."""
-        states: tuple[BatchStatus, ...] = ("pending", "running", "completed", "failed")
-        return {self.words.get(word, word): word for word in states}
-
-
-@dataclass
-class JobState(BatchState):
-    """The whole truth about one job."""
-
-    kind: JobKind = field(kw_only=True)
-    log_id: str = field(kw_only=True)
-    price_of_page: int = field(kw_only=True)
-
-    @property
-    def word(self) -> str:
-        """The state, in the words of its kind."""
-        if self.status == "running" and any(
-            one.status == "running" and one.outcome and "delayed" in one.outcome.flags for one in self.items
-        ):
-            return self.kind.delayed
-        return self.kind.words.get(self.status, self.status)
-
-    @property
-    def error(self) -> str | None:
-        """Why it failed: what went wrong first."""
-        wrong = [item.error for item in self.items if item.status == "failed"]
-        return wrong[0] if self.status == "failed" and wrong else None
-
-    def charge(self, item: Item) -> int:
-        """Return the credits that a part costs when it ends as its outcome says."""
-        outcome = item.outcome
-        told = outcome is None or outcome.ending != "completed" or outcome.credits is not None
-        return price_of(item) if told else self.kind.charge(self, item)
-
-    def default_result(self, item: Item) -> Any:
-        """Return what a part comes to when the script does not say."""
-        return self.kind.result(self, item)
-
-    def awaited(self, now: int, window: float) -> tuple[float, JobState | None]:
-        """Return what a request sees that is held until the job ends, for so many seconds at most.
-
-        To wait is to look until the job has ended, where one look is enough to see it running.
-
-        Returns:
-            The seconds that it takes, and the job as it is then, None when it has not ended.
-        """
-        self.begin(now)
-        if all(item.terminal or (counts_polls(item) and item.polls_left <= 1) for item in self.items):
-            for item in self.items:
-                item.polls_left = 0
-            self.look(now)
-        if self.terminal:
-            return 0.0, self
-        ahead = copy.copy(self)
-        ahead.items = [copy.copy(item) for item in self.items]
-        ahead.accounting = CreditAccounting(Account())
-        ahead.advance(now + round(window * MICROSECONDS))
-        if not ahead.terminal or ahead.finished_at is None:
-            return window, None
-        return (ahead.finished_at - now) / MICROSECONDS, ahead
-
-    def is_kept(self, now: int) -> bool:
-        """Whether it can still be looked at."""
-        kept = self.kind.kept_failed if self.status == "failed" else self.kind.kept
-        if not self.terminal or self.finished_at is None or kept is None:
-            return True
-        return now - self.finished_at <= kept * MICROSECONDS
 
 
 class Jobs:
@@ -192,6 +42,8 @@ class Jobs:
         self.account = account
         self.accounting = accounting
         self.states: dict[str, JobState] = {}
+        self.pages: dict[str | None, list[str]] = {}
+        self.ends: deque[tuple[str, BatchEnd]] = deque()
         self._mark = mark
         self._outcomes: dict[tuple[str, str], ScriptedOutcomes] = {}
         self._attempts: Counter[tuple[str, str]] = Counter()
@@ -244,6 +96,10 @@ class Jobs:
         self.states[state.id] = state
         return state
 
+    def pages_of(self, site: str) -> list[str] | None:
+        """Return what a crawl of a site finds, as a test says so; None when none does."""
+        return self.pages.get(site, self.pages.get(None))
+
     def find(self, kind: JobKind, job_id: str | None, now: int) -> JobState | None:
         """Return the customer's job of that id, brought up to `now`; None when there is none, or none any more."""
         state = self.states.get(job_id or "")
@@ -272,7 +128,7 @@ class Jobs:
             return kind.refusal(["The request body must be a JSON object."])
         if problems := kind.problems(body, self.account):
             return kind.refusal(problems)
-        parts = kind.parts(body, self)
+        parts = kind.parts(body, self.pages_of)
         price = kind.price(self.account, parts, body)
         if refusal := self.cannot_queue(kind, kind.needed(self.account, parts, body), now):
             return refusal

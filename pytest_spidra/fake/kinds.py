@@ -8,6 +8,6 @@ from pytest_spidra.fake.scrapes import SCRAPE
 from pytest_spidra.fake.searches import SEARCH
 
 if TYPE_CHECKING:
-    from pytest_spidra.fake.jobs import JobKind
+    from pytest_spidra.fake.job import JobKind
 
 KINDS: dict[str, JobKind] = {kind.name: kind for kind in (SCRAPE, SEARCH)}

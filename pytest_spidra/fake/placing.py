@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_spidra.clock.units import MICROSECONDS
 from pytest_spidra.fake.account import Account
 from pytest_spidra.fake.credits import CreditAccounting
-from pytest_spidra.fake.jobs import ME
+from pytest_spidra.fake.job import ME
 from pytest_spidra.fake.outcomes import completed, failed
 from pytest_spidra.traffic.statuses import TERMINAL
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from pytest_spidra.fake.batch import BatchState
     from pytest_spidra.fake.item import Item
-    from pytest_spidra.fake.jobs import JobKind, JobState
+    from pytest_spidra.fake.job import JobKind, JobState
     from pytest_spidra.fake.outcomes import Outcome
     from pytest_spidra.fake.service import Service
     from pytest_spidra.traffic.statuses import BatchStatus
@@ -108,7 +108,7 @@ def place_job(
         owner: `ME`, or anybody to whom alone it exists.
     """
     finished = status in TERMINAL
-    parts = kind.parts(body, service.jobs)
+    parts = kind.parts(body, service.jobs.pages_of)
     state = service.jobs.create(
         kind,
         parts,

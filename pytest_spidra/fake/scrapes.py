@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pytest_spidra.fake import validation
-from pytest_spidra.fake.jobs import JobKind
+from pytest_spidra.fake.job import JobKind
 from pytest_spidra.fake.urls import refused
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from pytest_spidra.fake.account import Account
     from pytest_spidra.fake.item import Item
-    from pytest_spidra.fake.jobs import Jobs, JobState
+    from pytest_spidra.fake.job import JobState, PagesOf
 
 MOST_URLS = 3
 MOST_ITEMS = 50
@@ -50,7 +50,7 @@ class Scrape(JobKind):
         options = {name: body[name] for name in validation.FIELDS if name in body and name != "cookies"}
         return {**options, "schema_warnings": validation.schema_warnings(body, account)}
 
-    def parts(self, body: dict[str, Any], _: Jobs) -> list[str]:
+    def parts(self, body: dict[str, Any], _: PagesOf) -> list[str]:
         """Return the URLs."""
         return [one["url"] for one in body["urls"]]
 

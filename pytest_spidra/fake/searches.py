@@ -9,14 +9,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pytest_spidra.fake import validation
-from pytest_spidra.fake.jobs import JobKind
+from pytest_spidra.fake.job import JobKind
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pytest_spidra.fake.account import Account
     from pytest_spidra.fake.item import Item
-    from pytest_spidra.fake.jobs import Jobs, JobState
+    from pytest_spidra.fake.job import JobState, PagesOf
 
 SOURCES = ("web", "news", "images", "videos", "research", "developer")
 WITHOUT_DOMAINS = ("research", "developer")
@@ -66,7 +66,7 @@ class Search(JobKind):
         """Return what is kept of an acceptable body."""
         return {name: body[name] for name in _TYPES if name in body and name != "wait"}
 
-    def parts(self, body: dict[str, Any], _: Jobs) -> list[str]:
+    def parts(self, body: dict[str, Any], _: PagesOf) -> list[str]:
         """Return the query."""
         return [body["query"]]
 

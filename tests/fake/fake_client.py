@@ -6,7 +6,7 @@ import json
 from urllib.parse import urlencode
 
 from pytest_spidra.fake.account import Account
-from pytest_spidra.fake.jobs import ME
+from pytest_spidra.fake.job import ME
 from pytest_spidra.fake.outcomes import batch_end
 from pytest_spidra.fake.placing import place
 from pytest_spidra.fake.service import Service
