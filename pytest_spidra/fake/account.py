@@ -64,6 +64,19 @@ _TAKES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     ),
     "refuse_unknown_fields": ("True or False", lambda value: type(value) is bool),
     "invalid_hosts_fail": ("True or False", lambda value: type(value) is bool),
+    "crawl_pending_cap": (
+        "None (no cap) or a number of jobs from 0 on",
+        lambda value: value is None or _count(value),
+    ),
+    "crawl_max_pages": ("a whole number from 1 on", lambda value: _count(value) and value > 0),
+    "crawl_cancel": ('"completed" or "cancelled"', lambda value: value in ("completed", "cancelled")),
+    "crawl_progress": ('"message" or "pages"', lambda value: value in ("message", "pages")),
+    "crawl_data": ('"text" or "object"', lambda value: value in ("text", "object")),
+    "crawl_page_limit": (
+        "a number of pages from 1 to 1000",
+        lambda value: _count(value) and 1 <= value <= 1000,
+    ),
+    "price_per_extraction": ("a whole number of credits from 0 on", _count),
     "search_wait": (
         "a number of seconds from 0 on",
         lambda value: type(value) in (int, float) and 0 <= value < float("inf"),
@@ -100,6 +113,22 @@ class Account:
 
         scrape_pending_cap: Most scrapes that may be queued, 429 ``TOO_MANY_PENDING_JOBS`` beyond. Documented is 10;
             off by default, as jobs of the fake wait until the client looks.
+
+        crawl_pending_cap: The same for crawls; documented is 5.
+
+        crawl_max_pages: Most pages that a crawl may ask for, by plan 100 to 10,000 (SDK docstrings, October 2026).
+
+        crawl_cancel: What becomes of a crawl that is cancelled. ``"completed"``: it stops at its next check and ends
+            ``completed`` if pages had been returned, else ``cancelled`` (the vendor's newest tool text);
+            ``"cancelled"``: it is at once, and keeps its pages (SDK docstring).
+
+        crawl_progress: What a running crawl's progress holds: a ``"message"`` (newest) or ``"pages"``, counted.
+
+        crawl_data: What ``data`` of a page is in the list of pages: JSON ``"text"`` (SDK) or an ``"object"`` (docs).
+
+        crawl_page_limit: How many pages the list of pages shows unless asked for less or more. No source says.
+
+        price_per_extraction: Credits for the AI's tokens of one page, at an extract or a page that is retried.
 
         rate_limit: A `RateLimit`; off by default.
 
@@ -138,6 +167,13 @@ class Account:
     payment_overdue: bool = False
     pending_cap: int | None = None
     scrape_pending_cap: int | None = None
+    crawl_pending_cap: int | None = None
+    crawl_max_pages: int = 10_000
+    crawl_cancel: Literal["completed", "cancelled"] = "completed"
+    crawl_progress: Literal["message", "pages"] = "message"
+    crawl_data: Literal["text", "object"] = "text"
+    crawl_page_limit: int = 1000
+    price_per_extraction: int = 1
     rate_limit: RateLimit | None = None
     retry_of_running: RetryAnswer = "accept"
     retry_of_failed: RetryAnswer = "accept"

@@ -21,6 +21,7 @@ from pytest_spidra.traffic import error_replies
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from pytest_spidra.fake.files import Files
     from pytest_spidra.traffic.reply import Reply
     from pytest_spidra.traffic.statuses import BatchStatus
 
@@ -53,6 +54,12 @@ class JobKind:
 
     cap: ClassVar[str] = ""
     """The account's setting that bounds how many may be queued; empty without one."""
+
+    all_failed: ClassVar[BatchStatus] = "failed"
+    """What it becomes when every part of it has failed."""
+
+    state: ClassVar[type[JobState]]
+    """What it is kept as."""
 
     def problems(self, body: dict[str, Any], account: Account) -> list[str]:
         """Return one sentence for each thing wrong with a submit's body."""
@@ -90,7 +97,7 @@ class JobKind:
         """Return what the answer to a submit says beside status and id."""
         return {}
 
-    def shown(self, state: JobState) -> dict[str, Any]:
+    def shown(self, state: JobState, now: int) -> dict[str, Any]:
         """Return the body of the status endpoint."""
         raise NotImplementedError
 
@@ -116,6 +123,9 @@ class JobState(BatchState):
     kind: JobKind = field(kw_only=True)
     log_id: str = field(kw_only=True)
     price_of_page: int = field(kw_only=True)
+    files: Files = field(kw_only=True)
+    shows: str = "text"
+    counts_pages: bool = False
 
     @property
     def word(self) -> str:
@@ -131,6 +141,9 @@ class JobState(BatchState):
         """Why it failed: what went wrong first."""
         wrong = [item.error for item in self.items if item.status == "failed"]
         return wrong[0] if self.status == "failed" and wrong else None
+
+    def hold_rest(self, amount: int) -> None:
+        """Reserve what is to be held beyond the prices of the parts; here nothing is."""
 
     def charge(self, item: Item) -> int:
         """Return the credits that a part costs when it ends as its outcome says."""
@@ -171,3 +184,6 @@ class JobState(BatchState):
         if not self.terminal or self.finished_at is None or kept is None:
             return True
         return now - self.finished_at <= kept * MICROSECONDS
+
+
+JobKind.state = JobState

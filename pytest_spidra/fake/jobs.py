@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from pytest_spidra.fake.files import Files
 from pytest_spidra.fake.item import Item
 from pytest_spidra.fake.job import ME, JobKind, JobState
 from pytest_spidra.fake.outcome_scripts import ScriptedOutcomes, UnusedOutcomes
@@ -43,6 +44,8 @@ class Jobs:
         self.accounting = accounting
         self.states: dict[str, JobState] = {}
         self.pages: dict[str | None, list[str]] = {}
+        self.skipped: dict[str | None, dict[str, str]] = {}
+        self.files = Files(self._file)
         self.ends: deque[tuple[str, BatchEnd]] = deque()
         self._mark = mark
         self._outcomes: dict[tuple[str, str], ScriptedOutcomes] = {}
@@ -77,7 +80,7 @@ class Jobs:
             looks_before_start: Looks that still show it as it was queued.
         """
         number = len(self.states) + 1
-        state = JobState(
+        state = kind.state(
             id=self._uuid(number, 0),
             owner=owner,
             options=options,
@@ -88,10 +91,13 @@ class Jobs:
             outcome_of=partial(self._outcome_of, kind.name),
             concurrency=lambda: None,
             looks_before_start=looks_before_start,
-            all_failed="failed",
+            all_failed=kind.all_failed,
             kind=kind,
             log_id=self._uuid(number, 0, "a"),
             price_of_page=self.account.price_per_url,
+            files=self.files,
+            shows=self.account.crawl_data,
+            counts_pages=self.account.crawl_progress == "pages",
         )
         self.states[state.id] = state
         return state
@@ -133,12 +139,16 @@ class Jobs:
         if refusal := self.cannot_queue(kind, kind.needed(self.account, parts, body), now):
             return refusal
         state = self.create(kind, parts, kind.accepted(body, self.account), now, price=price)
+        if self.ends and self.ends[0][0] == kind.name:
+            state.ending = self.ends.popleft()[1]
+            state.ending_polls_left = state.ending.when.polls
+        state.hold_rest(kind.needed(self.account, parts, body) - price * len(parts))
         state.queue(state.items, now)
         took = 0.0
         if (window := kind.waits(body, self.account)) is not None:
             took, end = state.awaited(now, window)
             if end:
-                return replace(Reply.of(200, {"jobId": state.id, **kind.shown(end)}), took=took)
+                return replace(Reply.of(200, {"jobId": state.id, **kind.shown(end, now)}), took=took)
         return self._queued(kind, state, took)
 
     @staticmethod
@@ -151,7 +161,7 @@ class Jobs:
         if state is None:
             return error_replies.error_reply(404, kind.not_found)
         state.look(now)
-        return Reply.of(200, kind.shown(state))
+        return Reply.of(200, kind.shown(state, now))
 
     def cannot_queue(self, kind: JobKind, credits_needed: int, now: int) -> Reply | None:
         """Return why one more job of a kind cannot be queued, or None."""
@@ -184,14 +194,38 @@ class Jobs:
 
     def _outcome_of(self, kind: str, _: BatchState, item: Item) -> Outcome:
         """Return how a job's part ends: the last outcome repeats, without any it completes."""
-        if scripted := self._outcomes.get((kind, item.url)):
-            self._attempts[kind, item.url] += 1
-            return scripted.of(self._attempts[kind, item.url])
+        if outcome := self.next_outcome(kind, item.url):
+            return outcome
         if self.account.invalid_hosts_fail and cannot_resolve(item.url):
             return failed(NO_SUCH_HOST)
         return completed()
+
+    def next_outcome(self, kind: str, url: str) -> Outcome | None:
+        """Return how the next attempt at a URL ends, None when no test says so."""
+        if scripted := self._outcomes.get((kind, url)):
+            self._attempts[kind, url] += 1
+            return scripted.of(self._attempts[kind, url])
+        return None
+
+    def _file(self, name: str) -> bytes | None:
+        """Return a page or a screenshot by its name, the id of a part with a suffix."""
+        part, _, suffix = name.partition(".")
+        for state in self.states.values():
+            for item in state.items:
+                if item.id == part and item.status == "completed":
+                    return _CONTENTS[suffix](item.url) if suffix in _CONTENTS else None
+        return None
 
     def _uuid(self, job: int, part: int, variant: str = "9") -> str:
         """Return a UUID in which a reader finds the job's number; the variant tells it from a batch's."""
         mark = self._mark
         return f"{job:08x}-{mark[:4]}-4{mark[4:7]}-{variant}{mark[7:10]}-{part:012x}"
+
+
+_CONTENTS: dict[str, Callable[[str], bytes]] = {
+    "html": lambda url: (
+        f"<html><head><title>Scraped {url}</title></head><body><h1>{url}</h1></body></html>".encode()
+    ),
+    "md": lambda url: f"# {url}\n\nScraped.".encode(),
+    "png": lambda _: b"\x89PNG\r\n\x1a\n",
+}

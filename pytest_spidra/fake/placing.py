@@ -88,6 +88,7 @@ def place_job(
     *,
     status: BatchStatus,
     outcomes: Mapping[str, Outcome],
+    listed: list[str] | None = None,
     owner: str = ME,
 ) -> JobState:
     """Put a job there that was submitted before the test began, with the same books as `place`.
@@ -105,10 +106,12 @@ def place_job(
 
         outcomes: How its parts end. Others complete, or in a job that failed do not.
 
+        listed: The pages that a crawl has found; None: what crawls find.
+
         owner: `ME`, or anybody to whom alone it exists.
     """
     finished = status in TERMINAL
-    parts = kind.parts(body, service.jobs.pages_of)
+    parts = kind.parts(body, service.jobs.pages_of if listed is None else lambda _: listed)
     state = service.jobs.create(
         kind,
         parts,

@@ -77,7 +77,7 @@ class Scrape(JobKind):
         as_object = state.options.get("schema") is not None or state.options.get("output") == "json"
         return {"url": item.url, "title": f"Scraped {item.url}"} if as_object else f"{item.url} was scraped."
 
-    def shown(self, state: JobState) -> dict[str, Any]:
+    def shown(self, state: JobState, now: int) -> dict[str, Any]:
         """Return the body of the status endpoint."""
         message = {"completed": "Scrape completed successfully", "failed": "Scrape failed"}.get(state.status)
         done = sum(one.terminal for one in state.items) / len(state.items)
@@ -87,7 +87,7 @@ class Scrape(JobKind):
                 "message": message or _work(state),
                 "progress": 1 if state.terminal else round(done, 2),
             },
-            "result": _result(state) if state.status == "completed" else None,
+            "result": _result(state, now) if state.status == "completed" else None,
             "error": state.error,
             **self.queued(state),
         }
@@ -107,7 +107,7 @@ def uses_ai(options: dict[str, Any]) -> bool:
     return bool(options.get("prompt") or options.get("schema") is not None or options.get("output") == "json")
 
 
-def _result(state: JobState) -> dict[str, Any]:
+def _result(state: JobState, now: int) -> dict[str, Any]:
     good = [item for item in state.items if item.status == "completed"]
     flags = {flag for item in good if item.outcome for flag in item.outcome.flags}
     ends = max(item.finished_at or state.created_at for item in state.items)
@@ -116,7 +116,9 @@ def _result(state: JobState) -> dict[str, Any]:
     result: dict[str, Any] = {
         "content": _content(state, good),
         "data": [_page(item) for item in state.items],
-        "screenshots": [shot(item) for item in good] if state.options.get("screenshot") else [],
+        "screenshots": [state.files.url(f"{item.id}.png", now) for item in good]
+        if state.options.get("screenshot")
+        else [],
         "ai_extraction_failed": "ai_extraction_failed" in flags,
     }
     if "extraction_empty" in flags:
@@ -159,11 +161,6 @@ def _page(item: Item) -> dict[str, Any]:
     if item.outcome and "low_content" in item.outcome.flags:
         page["lowContent"] = True
     return page
-
-
-def shot(item: Item) -> str:
-    """Return the URL of a page's screenshot, signed as object storages sign it."""
-    return f"https://screenshots.spidra.invalid/{item.id}.png?X-Amz-Expires=3600&X-Amz-Signature=0"
 
 
 def _problems_of_urls(urls: Any) -> list[str]:

@@ -111,7 +111,7 @@ class Search(JobKind):
             for source in options.get("sources", ["web"])
         }
 
-    def shown(self, state: JobState) -> dict[str, Any]:
+    def shown(self, state: JobState, _: int) -> dict[str, Any]:
         """Return the body of the status endpoint."""
         if not state.terminal:
             return {

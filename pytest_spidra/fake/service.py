@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from pytest_spidra.fake.account import Account
 from pytest_spidra.fake.batches import Batches
+from pytest_spidra.fake.crawl_endpoints import CrawlEndpoints
 from pytest_spidra.fake.credits import CreditAccounting, Ledger
 from pytest_spidra.fake.jobs import Jobs
 from pytest_spidra.fake.kinds import KINDS
@@ -38,6 +39,7 @@ class Service(Batches):
         self._quota = Quota(account)
         for kind in KINDS.values():
             self._endpoints |= self.jobs.endpoints(kind)
+        self._endpoints |= CrawlEndpoints(self.jobs).endpoints
 
     def answer(self, request: Request, now: int) -> Reply:
         """Do what `request` asks for and answer it.
@@ -54,11 +56,13 @@ class Service(Batches):
         return Reply(reply.status, reply.content, {**reply.headers, **headers}) if headers else reply
 
     def _admit(self, request: Request, now: int) -> Reply:
+        found = match(request.method, request.path)
+        if found and found[0].kind == "file":  # its URL is signed
+            return self.jobs.files.answer(request, found[1], now)
         if not request.keys:
             return error_replies.error_reply(401)
         if not self.account.accepts(request.keys[0]):
             return error_replies.error_reply(self.account.invalid_key_status, error_replies.INVALID_KEY)
-        found = match(request.method, request.path)
         if found is None:
             return error_replies.error_reply(404, error_replies.NO_ROUTE)
         endpoint, batch_id = found

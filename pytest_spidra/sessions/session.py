@@ -190,6 +190,8 @@ def unreached(service: Service, log: ExchangeLog) -> Iterator[str]:
             yield f"{kind}.outcomes: given for {unused.url} when its {kind} had begun already"
         else:
             yield f"{kind}.outcomes: no {kind} came to outcome {unused.reached + 1} of {unused.count} of {unused.url}"
+    for kind, ending in service.jobs.ends:
+        yield f'{kind}.ends("{ending.status}"): no {kind} was submitted after it'
     for ending, batch_id in service.unused_ends():
         late = "no batch was submitted after it" if batch_id is None else f"batch {batch_id} had ended before"
         yield f'batch.ends("{ending.status}"): {late}'

@@ -133,6 +133,7 @@ def wire_fake(
     """
     scripts = Scripts()
     service = Service(seed=seed)
+    service.jobs.files.base_url = base_url
     service.account.watch(log.changed)
     service.account.invalid_hosts_fail = as_recorded or answers_unknown
     upstream = FakeUpstream(service, clock, base_url, answers_unknown=answers_unknown)

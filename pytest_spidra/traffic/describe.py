@@ -19,7 +19,7 @@ def request(exchange: Exchange) -> str:
     word = exchange.endpoint.rpartition(".")[2]
     if exchange.family != "batch" and word in {"submit", "get"}:
         word = exchange.family
-    if exchange.is_submit:
+    if exchange.is_submit and word in {"submit", exchange.family}:
         return f"{word} {_submitted(exchange)}"
     if word and exchange.batch_id:
         # The first part of a UUID tells batches apart; anything else ("undefined") is a finding.
@@ -92,7 +92,7 @@ def _summary(body: Any) -> str:
     if "retriedCount" in body:
         return f"{body['retriedCount']} queued"
     if isinstance(body.get("jobs"), list):
-        return f"{len(body['jobs'])} batches"
+        return f"{len(body['jobs'])} {'batches' if 'pagination' in body else 'jobs'}"
     return str(body.get("status") or "")
 
 

@@ -10,8 +10,12 @@ from typing import Any, Literal
 
 from pytest_spidra.traffic.suggestions import did_you_mean
 
-Kind = Literal["submit", "look", "list", "cancel", "retry"]
-"""What a request is about, whatever it is a request for: rules and the log ask for the kind, not for the name."""
+Kind = Literal["submit", "look", "list", "cancel", "retry", "instant", "read", "file"]
+"""What a request is about, whatever it is a request for: rules and the log ask for the kind, not for the name.
+
+A look shows how a job stands, a read something else of it; an instant one does paid work at once, and queues nothing; a
+file is got by a signed URL, without a key.
+"""
 
 
 @dataclass(frozen=True)
@@ -46,7 +50,8 @@ class Endpoint:
 
         A trailing slash is taken, as Express does by default: no source says how Spidra does.
         """
-        return re.compile(re.sub(r"\{(batchId|jobId)\}", r"(?P<job>[^/?#]+)", self.path) + "/?")
+        whole = re.sub(r"\{(batchId|jobId|fileId)\}", r"(?P<job>[^/?#]+)", self.path)
+        return re.compile(re.sub(r"\{\w+\}", r"[^/?#]+", whole) + "/?")
 
 
 # Where two match, the first one does: literal paths stand before those with ids.
@@ -60,6 +65,18 @@ ENDPOINTS = (
     Endpoint("scrape.get", "look", "GET", "/scrape/{jobId}"),
     Endpoint("search.submit", "submit", "POST", "/search"),
     Endpoint("search.get", "look", "GET", "/search/{jobId}"),
+    Endpoint("crawl.submit", "submit", "POST", "/crawl"),
+    Endpoint("crawl.history", "list", "GET", "/crawl/history", lists="crawl"),
+    Endpoint("crawl.stats", "read", "GET", "/crawl/stats"),
+    Endpoint("crawl.details", "read", "GET", "/crawl/job/{jobId}"),
+    Endpoint("crawl.get", "look", "GET", "/crawl/{jobId}"),
+    Endpoint("crawl.cancel", "cancel", "DELETE", "/crawl/{jobId}"),
+    Endpoint("crawl.pages", "read", "GET", "/crawl/{jobId}/pages"),
+    Endpoint("crawl.extract", "submit", "POST", "/crawl/{jobId}/extract"),
+    Endpoint("crawl.retry_page", "instant", "POST", "/crawl/{jobId}/retry/{pageId}"),
+    Endpoint("crawl.download", "read", "GET", "/crawl/{jobId}/download"),
+    Endpoint("crawl.report", "read", "GET", "/crawl/{jobId}/report"),
+    Endpoint("storage.get", "file", "GET", "/storage/{fileId}"),
 )
 BY_NAME = {endpoint.name: endpoint for endpoint in ENDPOINTS}
 NAMES = tuple(BY_NAME)

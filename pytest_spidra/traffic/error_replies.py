@@ -91,6 +91,6 @@ def no_failed_items() -> Reply:
     return error_reply(400, NO_FAILED_ITEMS, "NO_FAILED_ITEMS")
 
 
-def already_terminal(status: str) -> Reply:
+def already_terminal(status: str, what: str = "batch") -> Reply:
     """409 ``ALREADY_TERMINAL``, the answer to a cancel that comes too late (documentation of cancel)."""
-    return error_reply(409, f"Cannot cancel a batch that is already {status}.", "ALREADY_TERMINAL")
+    return error_reply(409, f"Cannot cancel a {what} that is already {status}.", "ALREADY_TERMINAL")

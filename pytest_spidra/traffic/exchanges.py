@@ -110,6 +110,11 @@ class Exchange:
         return self.kind == "submit"
 
     @property
+    def is_paid(self) -> bool:
+        """Whether it orders work that is billed, a job or something that is done at once; a retry of a batch aside."""
+        return self.kind in {"submit", "instant"}
+
+    @property
     def is_look(self) -> bool:
         """Whether it looks at one batch or job."""
         return self.kind == "look"

@@ -10,17 +10,6 @@ import re
 from pytest_spidra.traffic import endpoints
 
 _OTHERS = """
-POST /crawl
-GET /crawl/history
-GET /crawl/stats
-GET /crawl/job/{id}
-GET /crawl/{id}
-DELETE /crawl/{id}
-GET /crawl/{id}/pages
-POST /crawl/{id}/extract
-POST /crawl/{id}/retry/{id}
-GET /crawl/{id}/download
-GET /crawl/{id}/report
 POST /map
 POST /parse
 GET /parse/{id}

@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from pytest_spidra.traffic import describe
+from pytest_spidra.traffic.endpoints import new_id
 
 if TYPE_CHECKING:
     from pytest_spidra.traffic.exchanges import Exchange
@@ -89,6 +90,23 @@ def options_of(exchange: Exchange) -> str:
     return f"{exchange.family} {json.dumps(rest, sort_keys=True)}"
 
 
+def ids_listed(exchange: Exchange) -> list[str]:
+    """Return the ids of the batches or crawls on a page of a list."""
+    return [id_in(job) for job in dicts_in(field_of(exchange, "jobs"))]
+
+
+def id_in(job: dict[str, Any]) -> str:
+    """Return the id that a row of a list has: a batch's ``uuid``, a crawl's ``id``."""
+    return str(job.get("uuid", job.get("id")))
+
+
+def told(exchange: Exchange) -> bool:
+    """Whether the client knows what came of an order: the id of what was queued, or what was done at once."""
+    return looked(exchange) and bool(
+        exchange.kind == "instant" or new_id(exchange.endpoint, exchange.seen_json)
+    )
+
+
 def accepted(exchange: Exchange) -> bool:
     """Whether the service did what was asked, whatever the client saw of it."""
     return exchange.answered is not None and exchange.answered < 300
@@ -116,11 +134,9 @@ def work_of(exchange: Exchange) -> list[Work]:
         subjects = describe.subjects_in(exchange.request_json)
         body = exchange.request_json if isinstance(exchange.request_json, dict) else {}
         asked = {name: value for name, value in body.items() if name != "wait"}
-        return (
-            [(keys, f"{exchange.path} {json.dumps(asked, sort_keys=True)}", "".join(subjects))]
-            if body
-            else []
-        )
+        if not body and exchange.is_submit:
+            return []
+        return [(keys, f"{exchange.path} {json.dumps(asked, sort_keys=True)}", "".join(subjects))]
     if exchange.family == "batch":
         return [(keys, options, url) for url in dict.fromkeys(describe.urls_of(exchange))]
     # What is to be done on a page stands beside its URL.
@@ -159,6 +175,10 @@ def advice(exchange: Exchange) -> str | None:
 
 
 _ADVICE = {
+    "crawl": (
+        "Look for the crawl in GET /crawl/history before you send it again: what was lost stands there, an extraction "
+        "with its source_job_id. A page that was tried again shows its new data in GET /crawl/{jobId}/pages."
+    ),
     "scrape": (
         "Look for its URL in GET /scrape-logs before you send it again: there is no list of scrapes, and the logs name "
         "no jobId, so the result is lost and only a second price can be saved. A batch of one URL can be found again."

@@ -12,6 +12,7 @@ from pytest_spidra.verdicts.rules.evidence import (
     Work,
     dicts_in,
     field_of,
+    id_in,
     is_fresh,
     looked,
     results_in,
@@ -49,7 +50,7 @@ class Knowledge:
         if exchange.is_list and looked(exchange):
             self.lists[exchange.path] = _gist_of_list(exchange)
             for job in dicts_in(field_of(exchange, "jobs")):
-                self._look(self.batches[str(job.get("uuid"))], exchange, job)
+                self._look(self.batches[id_in(job)], exchange, job)
         if exchange.batch_id is None:
             return
         batch = self.batches[exchange.batch_id]
@@ -116,4 +117,4 @@ class Knowledge:
 
 def _gist_of_list(exchange: Exchange) -> str:
     jobs = dicts_in(field_of(exchange, "jobs"))
-    return repr([(job.get("uuid"), job.get("status"), job.get("failedCount")) for job in jobs])
+    return repr([(id_in(job), job.get("status"), job.get("failedCount")) for job in jobs])

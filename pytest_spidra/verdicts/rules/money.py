@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pytest_spidra.traffic import describe
-from pytest_spidra.traffic.endpoints import new_id
 from pytest_spidra.traffic.statuses import UNFINISHED
 from pytest_spidra.verdicts.rules.base import Rule
 from pytest_spidra.verdicts.rules.evidence import (
@@ -13,11 +12,11 @@ from pytest_spidra.verdicts.rules.evidence import (
     Work,
     accepted,
     advice,
-    dicts_in,
-    field_of,
+    ids_listed,
     is_fresh,
     keys_of,
     looked,
+    told,
     work_of,
 )
 
@@ -41,7 +40,7 @@ class DoubleSubmission(Rule):
         self._roots: dict[int, Exchange] = {}  # of a submit that repeats another, the first of the row
 
     def sent(self, exchange: Exchange) -> None:
-        if not exchange.is_submit or not accepted(exchange):
+        if not exchange.is_paid or not accepted(exchange):
             return
         again: dict[int, list[Work]] = {}
         for work in work_of(exchange):
@@ -61,15 +60,15 @@ class DoubleSubmission(Rule):
             self.accuse(root.number, claim, [last], exchange, why=why, fix=advice(exchange))
 
     def seen(self, exchange: Exchange) -> None:
-        if exchange.is_submit and accepted(exchange):
-            if not (looked(exchange) and new_id(exchange.endpoint, exchange.seen_json)):
+        if exchange.is_paid and accepted(exchange):
+            if not told(exchange):
                 self._unseen |= dict.fromkeys(work_of(exchange), exchange)
                 self._lost[exchange.batch_id] = exchange
         elif (exchange.is_look or exchange.is_cancel) and looked(exchange):
             self._found(exchange.batch_id)
         elif exchange.is_list and looked(exchange):
-            for job in dicts_in(field_of(exchange, "jobs")):
-                self._found(str(job.get("uuid")))
+            for job in ids_listed(exchange):
+                self._found(job)
 
     def _found(self, batch_id: str | None) -> None:
         """The client has found a batch: to submit the same again is on purpose now."""
@@ -103,7 +102,7 @@ class BlindResend(Rule):
             first = self._retries.pop(exchange.batch_id, None)
             if first and is_fresh(first, exchange) and keys_of(first) == keys_of(exchange):
                 self._accuse(first, exchange, describe.request(exchange))
-        elif exchange.is_submit:
+        elif exchange.is_paid:
             again = [self._submits.pop(work, None) for work in self._works(exchange)]
             firsts = [first for first in again if first and is_fresh(first, exchange)]
             if firsts:
@@ -123,12 +122,12 @@ class BlindResend(Rule):
             f"(#{first.number}) without a look at what had become of it."
         )
         why, fix = (self.why_retry, self.fix_retry) if exchange.is_retry else (None, None)
-        if exchange.is_submit:
+        if exchange.is_paid:
             fix = advice(exchange)
         self.accuse(root.number, claim, [first], exchange, why=why, fix=fix)
 
     def seen(self, exchange: Exchange) -> None:
-        if exchange.seen in FATE_UNKNOWN and exchange.is_submit:
+        if exchange.seen in FATE_UNKNOWN and exchange.is_paid:
             self._submits |= dict.fromkeys(self._works(exchange), exchange)
             if exchange.batch_id:
                 self._lost[exchange.batch_id] = exchange
@@ -218,16 +217,11 @@ class ResubmittedUnfinished(Rule):
         return batch.items.get(url, "pending") in UNFINISHED
 
     def seen(self, exchange: Exchange) -> None:
-        if (
-            exchange.is_submit
-            and exchange.batch_id
-            and looked(exchange)
-            and new_id(exchange.endpoint, exchange.seen_json)
-        ):
+        if exchange.is_submit and exchange.batch_id and told(exchange):
             self._batch_of |= dict.fromkeys(work_of(exchange), exchange.batch_id)
         elif exchange.is_list and looked(exchange):
-            for job in dicts_in(field_of(exchange, "jobs")):
-                self.withdraw(str(job.get("uuid")))
+            for job in ids_listed(exchange):
+                self.withdraw(job)
 
 
 class DuplicateUrls(Rule):
