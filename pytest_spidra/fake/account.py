@@ -77,6 +77,7 @@ _TAKES: dict[str, tuple[str, Callable[[Any], bool]]] = {
         lambda value: _count(value) and 1 <= value <= 1000,
     ),
     "price_per_extraction": ("a whole number of credits from 0 on", _count),
+    "plan": ("a name", lambda value: isinstance(value, str)),
     "search_wait": (
         "a number of seconds from 0 on",
         lambda value: type(value) in (int, float) and 0 <= value < float("inf"),
@@ -156,6 +157,8 @@ class Account:
 
         search_wait: Seconds for which a search with ``wait`` is held at most; "about 20" in the SDKs' docstrings.
 
+        plan: The name of the plan that the account shows.
+
         timestamps: How fine dates are. Documented examples have whole seconds; a JavaScript backend may send
             milliseconds.
     """
@@ -184,6 +187,7 @@ class Account:
     refuse_unknown_fields: bool = False
     invalid_hosts_fail: bool = False
     search_wait: float = 20.0
+    plan: str = "Free"
     timestamps: Literal["seconds", "milliseconds"] = "seconds"
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -200,6 +204,15 @@ class Account:
         object.__setattr__(self, name, value)
         if watch := vars(self).get("_watch"):
             watch()
+
+    @property
+    def get(self) -> Any:
+        """The script of ``GET /account``, with `script` and `always`, where a test has one."""
+        return vars(self)["_get"]
+
+    def script_with(self, script: object) -> None:
+        """Take the script of ``GET /account``."""
+        vars(self)["_get"] = script
 
     def watch(self, changed: Callable[[], None]) -> None:
         """Call `changed` whenever a setting changes, credits that move included."""

@@ -12,7 +12,9 @@ from pytest_spidra.fake.crawl_endpoints import CrawlEndpoints
 from pytest_spidra.fake.credits import CreditAccounting, Ledger
 from pytest_spidra.fake.jobs import Jobs
 from pytest_spidra.fake.kinds import KINDS
+from pytest_spidra.fake.maps import Maps
 from pytest_spidra.fake.quota import Quota
+from pytest_spidra.fake.records import Records
 from pytest_spidra.traffic import error_replies
 from pytest_spidra.traffic.endpoints import match
 from pytest_spidra.traffic.reply import Reply
@@ -39,7 +41,9 @@ class Service(Batches):
         self._quota = Quota(account)
         for kind in KINDS.values():
             self._endpoints |= self.jobs.endpoints(kind)
-        self._endpoints |= CrawlEndpoints(self.jobs).endpoints
+        self.maps = Maps(self.jobs)
+        for others in (CrawlEndpoints(self.jobs), self.maps, Records(self.batches, self.jobs)):
+            self._endpoints |= others.endpoints
 
     def answer(self, request: Request, now: int) -> Reply:
         """Do what `request` asks for and answer it.

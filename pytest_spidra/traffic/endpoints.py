@@ -50,8 +50,8 @@ class Endpoint:
 
         A trailing slash is taken, as Express does by default: no source says how Spidra does.
         """
-        whole = re.sub(r"\{(batchId|jobId|fileId)\}", r"(?P<job>[^/?#]+)", self.path)
-        return re.compile(re.sub(r"\{\w+\}", r"[^/?#]+", whole) + "/?")
+        first = re.sub(r"\{\w+\}", r"(?P<job>[^/?#]+)", self.path, count=1)
+        return re.compile(re.sub(r"\{\w+\}", r"[^/?#]+", first) + "/?")
 
 
 # Where two match, the first one does: literal paths stand before those with ids.
@@ -76,6 +76,11 @@ ENDPOINTS = (
     Endpoint("crawl.retry_page", "instant", "POST", "/crawl/{jobId}/retry/{pageId}"),
     Endpoint("crawl.download", "read", "GET", "/crawl/{jobId}/download"),
     Endpoint("crawl.report", "read", "GET", "/crawl/{jobId}/report"),
+    Endpoint("map.submit", "instant", "POST", "/map"),
+    Endpoint("logs.list", "list", "GET", "/scrape-logs", lists="scrape"),
+    Endpoint("logs.get", "read", "GET", "/scrape-logs/{uuid}"),
+    Endpoint("usage.get", "read", "GET", "/usage-stats"),
+    Endpoint("account.get", "read", "GET", "/account"),
     Endpoint("storage.get", "file", "GET", "/storage/{fileId}"),
 )
 BY_NAME = {endpoint.name: endpoint for endpoint in ENDPOINTS}

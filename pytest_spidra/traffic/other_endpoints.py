@@ -10,7 +10,6 @@ import re
 from pytest_spidra.traffic import endpoints
 
 _OTHERS = """
-POST /map
 POST /parse
 GET /parse/{id}
 POST /parse/batch
@@ -18,10 +17,6 @@ GET /parse/batch/{id}
 POST /parse/uploads
 GET /parse/files/{id}
 DELETE /parse/files/{id}
-GET /scrape-logs
-GET /scrape-logs/{id}
-GET /usage-stats
-GET /account
 """
 OTHERS = tuple(line for line in _OTHERS.splitlines() if line)
 _PATTERNS = tuple(re.compile(line.replace("{id}", "[^/ ]+") + "/?") for line in OTHERS)

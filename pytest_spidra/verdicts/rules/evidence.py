@@ -95,6 +95,13 @@ def ids_listed(exchange: Exchange) -> list[str]:
     return [id_in(job) for job in dicts_in(field_of(exchange, "jobs"))]
 
 
+def urls_logged(exchange: Exchange) -> set[str]:
+    """Return the URLs that a page of the logs shows."""
+    data = field_of(exchange, "data")
+    logs = dicts_in(data.get("logs")) if isinstance(data, dict) else []
+    return {str(one.get("url")) for log in logs for one in dicts_in(log.get("urls"))}
+
+
 def id_in(job: dict[str, Any]) -> str:
     """Return the id that a row of a list has: a batch's ``uuid``, a crawl's ``id``."""
     return str(job.get("uuid", job.get("id")))
@@ -179,9 +186,13 @@ _ADVICE = {
         "Look for the crawl in GET /crawl/history before you send it again: what was lost stands there, an extraction "
         "with its source_job_id. A page that was tried again shows its new data in GET /crawl/{jobId}/pages."
     ),
+    "map": (
+        "Be ready to wait longer for a map, and count how often you pay again: it has no jobId and stands in no list, so "
+        "what is lost is paid."
+    ),
     "scrape": (
-        "Look for its URL in GET /scrape-logs before you send it again: there is no list of scrapes, and the logs name "
-        "no jobId, so the result is lost and only a second price can be saved. A batch of one URL can be found again."
+        "Look for its URL in GET /scrape-logs before you send it again: there is no list of scrapes and the logs name no "
+        "jobId, but GET /scrape-logs/{uuid} has the result of what was done."
     ),
     "search": (
         "Search without wait, which brings the jobId at once, or be ready to wait longer than the 20 s for which it is "

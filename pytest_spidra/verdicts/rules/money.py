@@ -17,6 +17,7 @@ from pytest_spidra.verdicts.rules.evidence import (
     keys_of,
     looked,
     told,
+    urls_logged,
     work_of,
 )
 
@@ -69,6 +70,10 @@ class DoubleSubmission(Rule):
         elif exchange.is_list and looked(exchange):
             for job in ids_listed(exchange):
                 self._found(job)
+            logged = urls_logged(exchange)
+            for work in [work for work in self._unseen if work[2] in logged]:
+                if self._unseen[work].family == exchange.lists:
+                    del self._unseen[work]
 
     def _found(self, batch_id: str | None) -> None:
         """The client has found a batch: to submit the same again is on purpose now."""
