@@ -30,7 +30,6 @@ pytestmark = pytest.mark.spidra(rules="off")
 SITE = "https://shop.example/"
 
 
-
 def bulk(sdk):
     return sdk.bulk_scrape(SITE + "{n}", {"n": ["1", "2"]}, prompt="x", items_path="items", dedupe_by="url")
 
