@@ -55,7 +55,7 @@ def test_failed_pages_of_a_crawl_are_dropped_without_a_word(settings, spidra_moc
 @pytest.mark.parametrize("status", ["failed", "cancelled"])
 def test_a_crawl_that_ends_badly_is_raised(settings, spidra_mock, status):
     spidra_mock.crawl.ends(status)
-    with pytest.raises(Exception, match="(?i)crawl"):
+    with pytest.raises(Exception, match=r"(?i)crawl"):
         loaded(settings, url=A, mode="crawl")
 
 

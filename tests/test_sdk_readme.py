@@ -20,8 +20,7 @@ README = str(metadata.metadata("spidra").get_payload() or metadata.metadata("spi
 SNIPPETS = re.findall(r"^```python\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
 
 WITHOUT = {
-    "client.parse(": "documents are not faked",
-    "parse_": "documents are not faked",
+    "report.pdf": "needs a file of that name",
     "pydantic": "needs pydantic",
     "request.": "runs in a web server",
     "verify_webhook": "runs in a web server",

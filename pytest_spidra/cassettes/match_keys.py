@@ -77,7 +77,7 @@ def _canonical(request: Request) -> str:
     """Return a body in a form in which two that mean the same are the same."""
     if not request.content:
         return ""
-    value = request.json
+    value = request.described
     return request.content.hex() if value is None else json.dumps(value, sort_keys=True)
 
 

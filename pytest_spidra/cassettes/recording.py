@@ -81,7 +81,7 @@ class Interaction:
             method=self.request.method,
             path=self.request.target,
             batch_id=endpoints.new_id(name, self.reply.json) or (found[1] if found else None),
-            request_json=self.request.json,
+            request_json=self.request.described,
             headers=self.request.headers,
             seen=self.reply.status,
             seen_at=at + (self.times.took if self.times else 0.0),

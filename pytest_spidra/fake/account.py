@@ -77,6 +77,11 @@ _TAKES: dict[str, tuple[str, Callable[[Any], bool]]] = {
         lambda value: _count(value) and 1 <= value <= 1000,
     ),
     "price_per_extraction": ("a whole number of credits from 0 on", _count),
+    "parse_wait": (
+        "a number of seconds from 0 on",
+        lambda value: type(value) in (int, float) and 0 <= value < float("inf"),
+    ),
+    "parse_max_bytes": ("a whole number of bytes from 0 on", _count),
     "plan": ("a name", lambda value: isinstance(value, str)),
     "search_wait": (
         "a number of seconds from 0 on",
@@ -157,6 +162,10 @@ class Account:
 
         search_wait: Seconds for which a search with ``wait`` is held at most; "about 20" in the SDKs' docstrings.
 
+        parse_wait: Seconds for which a parse with ``wait`` is held at most; no source says.
+
+        parse_max_bytes: The size up to which a document is taken, 50 MB in the SDKs' docstrings; a 413 beyond.
+
         plan: The name of the plan that the account shows.
 
         timestamps: How fine dates are. Documented examples have whole seconds; a JavaScript backend may send
@@ -187,6 +196,8 @@ class Account:
     refuse_unknown_fields: bool = False
     invalid_hosts_fail: bool = False
     search_wait: float = 20.0
+    parse_wait: float = 50.0
+    parse_max_bytes: int = 50 * 1024 * 1024
     plan: str = "Free"
     timestamps: Literal["seconds", "milliseconds"] = "seconds"
 

@@ -17,6 +17,7 @@ from pytest_spidra.traffic.reply import Reply
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from pytest_spidra.fake.documents import Documents
     from pytest_spidra.traffic.request import Request
 
 LIFE = 3600  # seconds
@@ -33,6 +34,7 @@ class Files:
 
     def __init__(self, content_of: Callable[[str], bytes | None]) -> None:
         self.base_url = "https://api.spidra.io/api"
+        self.documents: Documents | None = None
         self._content_of = content_of
 
     def url(self, name: str, now: int) -> str:
@@ -52,6 +54,11 @@ class Files:
         signed = (datetime.strptime(date, _FORM).replace(tzinfo=UTC) - _EPOCH) // timedelta(microseconds=1)
         if now > signed + LIFE * MICROSECONDS:
             return _refusal(403, "AccessDenied", "Request has expired")
+        if request.method == "PUT":
+            document = self.documents.find(name, now) if self.documents else None
+            if document is not None:
+                document.content = request.content
+                return Reply(200)
         content = self._content_of(name or "")
         if content is None:
             return _refusal(404, "NoSuchKey", "The specified key does not exist.")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from pytest_spidra.clock.units import MICROSECONDS
 from pytest_spidra.fake.account import Account
@@ -17,18 +17,32 @@ from pytest_spidra.fake.batch import BatchState
 from pytest_spidra.fake.credits import CreditAccounting
 from pytest_spidra.fake.item import Item, counts_polls, price_of
 from pytest_spidra.traffic import error_replies
+from pytest_spidra.traffic.strict_json import parse_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from pytest_spidra.fake.documents import Documents
     from pytest_spidra.fake.files import Files
+    from pytest_spidra.fake.outcomes import Outcome
     from pytest_spidra.traffic.reply import Reply
+    from pytest_spidra.traffic.request import Request
     from pytest_spidra.traffic.statuses import BatchStatus
 
 ME = "me"
 
 PagesOf = Callable[[str], list[str] | None]
 """What a crawl finds on a site, as far as a test says so."""
+
+
+class Customer(Protocol):
+    """What a kind needs to know of the customer: its settings, its documents, and how its next job will end."""
+
+    account: Account
+    documents: Documents
+
+    def coming_outcome(self, kind: str, url: str) -> Outcome | None:
+        """Return how the next attempt at a URL will end, without making it."""
 
 
 class JobKind:
@@ -60,6 +74,39 @@ class JobKind:
 
     state: ClassVar[type[JobState]]
     """What it is kept as."""
+
+    scripted_as: ClassVar[str] = ""
+    """The name under which its outcomes are scripted, where it is not its own."""
+
+    submit_name: ClassVar[str] = ""
+    """The endpoint that submits it, where it is not the family's ``submit``."""
+
+    get_name: ClassVar[str] = ""
+    """The endpoint that looks at it, where it is not the family's ``get``."""
+
+    def body_of(self, request: Request, _: Customer, __: int) -> Any:
+        """Return what a submit says.
+
+        Raises:
+            ValueError: It cannot be read.
+        """
+        return parse_json(request.content)
+
+    def inline(self, _: dict[str, Any], __: Customer, ___: int) -> Reply | None:
+        """Return the answer to a submit that queues nothing, None for all others."""
+        return None
+
+    def named(self, body: dict[str, Any], _: Customer, __: int) -> dict[str, Any]:
+        """Return a body with what its parts are called."""
+        return body
+
+    def answer(self, state: JobState) -> dict[str, Any]:
+        """Return the answer to a submit."""
+        return {"status": "queued", "jobId": state.id, **self.queued(state)}
+
+    def look(self, state: JobState, _: Request, now: int) -> dict[str, Any]:
+        """Return the body of the status endpoint, for its query."""
+        return self.shown(state, now)
 
     def problems(self, body: dict[str, Any], account: Account) -> list[str]:
         """Return one sentence for each thing wrong with a submit's body."""
@@ -126,6 +173,11 @@ class JobState(BatchState):
     files: Files = field(kw_only=True)
     shows: str = "text"
     counts_pages: bool = False
+
+    @property
+    def family(self) -> str:
+        """The name under which its outcomes are scripted."""
+        return self.kind.scripted_as or self.kind.name
 
     @property
     def word(self) -> str:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from pytest_spidra.fake.documents import Documents
 from pytest_spidra.fake.files import Files
 from pytest_spidra.fake.item import Item
 from pytest_spidra.fake.job import ME, JobKind, JobState
@@ -15,7 +16,6 @@ from pytest_spidra.fake.outcomes import BatchEnd, Outcome, completed, failed
 from pytest_spidra.fake.urls import cannot_resolve
 from pytest_spidra.traffic import error_replies
 from pytest_spidra.traffic.reply import Reply
-from pytest_spidra.traffic.strict_json import parse_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -46,6 +46,7 @@ class Jobs:
         self.pages: dict[str | None, list[str]] = {}
         self.skipped: dict[str | None, dict[str, str]] = {}
         self.files = Files(self._file)
+        self.documents = self.files.documents = Documents(mark)
         self.ends: deque[tuple[str, BatchEnd]] = deque()
         self._mark = mark
         self._outcomes: dict[tuple[str, str], ScriptedOutcomes] = {}
@@ -88,7 +89,7 @@ class Jobs:
             created_at=now,
             price=price,
             accounting=self.accounting,
-            outcome_of=partial(self._outcome_of, kind.name),
+            outcome_of=partial(self._outcome_of, kind.scripted_as or kind.name),
             concurrency=lambda: None,
             looks_before_start=looks_before_start,
             all_failed=kind.all_failed,
@@ -121,47 +122,47 @@ class Jobs:
     def endpoints(self, kind: JobKind) -> dict[str, Callable[[Request, str | None, int], Reply]]:
         """Return what answers a kind's two common endpoints."""
         return {
-            f"{kind.name}.submit": partial(self._submit, kind),
-            f"{kind.name}.get": partial(self._get, kind),
+            kind.submit_name or f"{kind.name}.submit": partial(self._submit, kind),
+            kind.get_name or f"{kind.name}.get": partial(self._get, kind),
         }
 
     def _submit(self, kind: JobKind, request: Request, _: str | None, now: int) -> Reply:
         try:
-            body = parse_json(request.content)
+            body = kind.body_of(request, self, now)
         except ValueError:
             return error_replies.error_reply(400, error_replies.NO_JSON)
         if not isinstance(body, dict):
             return kind.refusal(["The request body must be a JSON object."])
         if problems := kind.problems(body, self.account):
             return kind.refusal(problems)
-        parts = kind.parts(body, self.pages_of)
+        return kind.inline(body, self, now) or self._accept(kind, body, now)
+
+    def _accept(self, kind: JobKind, body: dict[str, Any], now: int) -> Reply:
+        """Queue what a body asks for, if the customer can pay for it, and wait for it where it says so."""
+        parts = kind.parts(kind.named(body, self, now), self.pages_of)
         price = kind.price(self.account, parts, body)
-        if refusal := self.cannot_queue(kind, kind.needed(self.account, parts, body), now):
+        needed = kind.needed(self.account, parts, body)
+        if refusal := self.cannot_queue(kind, needed, now):
             return refusal
         state = self.create(kind, parts, kind.accepted(body, self.account), now, price=price)
         if self.ends and self.ends[0][0] == kind.name:
             state.ending = self.ends.popleft()[1]
             state.ending_polls_left = state.ending.when.polls
-        state.hold_rest(kind.needed(self.account, parts, body) - price * len(parts))
+        state.hold_rest(needed - price * len(parts))
         state.queue(state.items, now)
-        took = 0.0
-        if (window := kind.waits(body, self.account)) is not None:
-            took, end = state.awaited(now, window)
-            if end:
-                return replace(Reply.of(200, {"jobId": state.id, **kind.shown(end, now)}), took=took)
-        return self._queued(kind, state, took)
+        window = kind.waits(body, self.account)
+        if window is None:
+            return Reply.of(202, kind.answer(state))
+        took, end = state.awaited(now, window)
+        answer = {"jobId": state.id, **kind.shown(end, now)} if end else kind.answer(state)
+        return replace(Reply.of(200 if end else 202, answer), took=took)
 
-    @staticmethod
-    def _queued(kind: JobKind, state: JobState, took: float) -> Reply:
-        reply = Reply.of(202, {"status": "queued", "jobId": state.id, **kind.queued(state)})
-        return replace(reply, took=took)
-
-    def _get(self, kind: JobKind, _: Request, job_id: str | None, now: int) -> Reply:
+    def _get(self, kind: JobKind, request: Request, job_id: str | None, now: int) -> Reply:
         state = self.find(kind, job_id, now)
         if state is None:
             return error_replies.error_reply(404, kind.not_found)
         state.look(now)
-        return Reply.of(200, kind.shown(state, now))
+        return Reply.of(200, kind.look(state, request, now))
 
     def cannot_queue(self, kind: JobKind, credits_needed: int, now: int) -> Reply | None:
         """Return why one more job of a kind cannot be queued, or None."""
@@ -206,6 +207,13 @@ class Jobs:
             self._attempts[kind, url] += 1
             return scripted.of(self._attempts[kind, url])
         return None
+
+    def coming_outcome(self, kind: str, url: str) -> Outcome | None:
+        """Return how the next attempt at a URL will end, without making it."""
+        scripted = self._outcomes.get((kind, url))
+        if scripted is None:
+            return None
+        return scripted.several[min(self._attempts[kind, url], len(scripted.several) - 1)]
 
     def _file(self, name: str) -> bytes | None:
         """Return a page or a screenshot by its name, the id of a part with a suffix."""

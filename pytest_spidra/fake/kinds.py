@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pytest_spidra.fake.crawls import CRAWL
+from pytest_spidra.fake.parses import PARSE, PARSE_BATCH
 from pytest_spidra.fake.scrapes import SCRAPE
 from pytest_spidra.fake.searches import SEARCH
 
 if TYPE_CHECKING:
     from pytest_spidra.fake.job import JobKind
 
-KINDS: dict[str, JobKind] = {kind.name: kind for kind in (SCRAPE, SEARCH, CRAWL)}
+KINDS: dict[str, JobKind] = {kind.name: kind for kind in (SCRAPE, SEARCH, CRAWL, PARSE, PARSE_BATCH)}

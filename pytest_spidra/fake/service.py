@@ -15,6 +15,7 @@ from pytest_spidra.fake.kinds import KINDS
 from pytest_spidra.fake.maps import Maps
 from pytest_spidra.fake.quota import Quota
 from pytest_spidra.fake.records import Records
+from pytest_spidra.fake.uploads import Uploads
 from pytest_spidra.traffic import error_replies
 from pytest_spidra.traffic.endpoints import match
 from pytest_spidra.traffic.reply import Reply
@@ -42,8 +43,9 @@ class Service(Batches):
         for kind in KINDS.values():
             self._endpoints |= self.jobs.endpoints(kind)
         self.maps = Maps(self.jobs)
-        for others in (CrawlEndpoints(self.jobs), self.maps, Records(self.batches, self.jobs)):
-            self._endpoints |= others.endpoints
+        others = CrawlEndpoints(self.jobs), Uploads(self.jobs), Records(self.batches, self.jobs)
+        for one in (self.maps, *others):
+            self._endpoints |= one.endpoints
 
     def answer(self, request: Request, now: int) -> Reply:
         """Do what `request` asks for and answer it.

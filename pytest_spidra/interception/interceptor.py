@@ -211,7 +211,7 @@ class Progress:
         """Count a request; tell whether it is within the limit."""
         self._without += 1
         if kind == "submit":
-            self._add(self._submitted, set(subjects_in(request.json)))
+            self._add(self._submitted, set(subjects_in(request.described)))
         return self.limit is None or self._without <= self.limit
 
     def note(self, request: Request, reply: Reply) -> None:

@@ -179,9 +179,12 @@ def unreached(service: Service, log: ExchangeLog) -> Iterator[str]:
             yield f"batch.outcomes: given for {unused.url} when its attempt had begun already"
         elif unused.batches and asked <= unused.reached:  # a refused retry has asked
             yield f"batch.outcomes: no retry asked for outcome {unused.reached + 1} of {unused.count} of {unused.url}"
-    submits = [(exchange.family, url) for exchange in log for url in describe.urls_of(exchange)]
     for kind, unused in service.jobs.unused_outcomes():
-        mine = [url for family, url in submits if family == kind]
+        parts = [
+            item.url for state in service.jobs.states.values() for item in state.items if state.family == kind
+        ]
+        asked_for = [one for one in log if one.family == kind and one.is_submit]
+        mine = [*parts, *(subject for one in asked_for for subject in describe.subjects_in(one.request_json))]
         if unused.url not in mine:
             hint = did_you_mean(unused.url, mine, 0.9)
             meant = f"\n       {hint}" if hint else ""

@@ -54,7 +54,11 @@ def subjects_in(body: Any) -> list[str]:
     """Return what the body of a submit is about: the URLs it lists, or its one query, site or document."""
     if not isinstance(body, dict):
         return []
-    named = [body[name] for name in ("query", "baseUrl", "url", "fileId") if isinstance(body.get(name), str)]
+    named = [
+        body[name]
+        for name in ("query", "baseUrl", "url", "fileId", "file", "files")
+        if isinstance(body.get(name), str)
+    ]
     return named[:1] or listed_urls(body)
 
 

@@ -10,11 +10,11 @@ from typing import Any, Literal
 
 from pytest_spidra.traffic.suggestions import did_you_mean
 
-Kind = Literal["submit", "look", "list", "cancel", "retry", "instant", "read", "file"]
+Kind = Literal["submit", "look", "list", "cancel", "retry", "instant", "read", "upload", "drop", "file"]
 """What a request is about, whatever it is a request for: rules and the log ask for the kind, not for the name.
 
-A look shows how a job stands, a read something else of it; an instant one does paid work at once, and queues nothing; a
-file is got by a signed URL, without a key.
+A look shows how a job stands, a read something else of it; an instant one does paid work at once, and queues nothing; an
+upload asks for a place for a file, a drop deletes one; a file goes by a signed URL, without a key.
 """
 
 
@@ -42,7 +42,7 @@ class Endpoint:
     @property
     def id_field(self) -> str:
         """The field of a submit's reply that names what was queued."""
-        return "batchId" if self.family == "batch" else "jobId"
+        return "batchId" if "batch" in self.name else "jobId"
 
     @cached_property
     def pattern(self) -> re.Pattern[str]:
@@ -77,11 +77,18 @@ ENDPOINTS = (
     Endpoint("crawl.download", "read", "GET", "/crawl/{jobId}/download"),
     Endpoint("crawl.report", "read", "GET", "/crawl/{jobId}/report"),
     Endpoint("map.submit", "instant", "POST", "/map"),
+    Endpoint("parse.submit", "submit", "POST", "/parse"),
+    Endpoint("parse.batch_submit", "submit", "POST", "/parse/batch"),
+    Endpoint("parse.upload", "upload", "POST", "/parse/uploads"),
+    Endpoint("parse.batch_get", "look", "GET", "/parse/batch/{batchId}"),
+    Endpoint("parse.delete_file", "drop", "DELETE", "/parse/files/{fileId}"),
+    Endpoint("parse.get", "look", "GET", "/parse/{jobId}"),
     Endpoint("logs.list", "list", "GET", "/scrape-logs", lists="scrape"),
     Endpoint("logs.get", "read", "GET", "/scrape-logs/{uuid}"),
     Endpoint("usage.get", "read", "GET", "/usage-stats"),
     Endpoint("account.get", "read", "GET", "/account"),
     Endpoint("storage.get", "file", "GET", "/storage/{fileId}"),
+    Endpoint("storage.put", "file", "PUT", "/storage/{fileId}"),
 )
 BY_NAME = {endpoint.name: endpoint for endpoint in ENDPOINTS}
 NAMES = tuple(BY_NAME)

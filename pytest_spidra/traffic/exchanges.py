@@ -112,7 +112,10 @@ class Exchange:
     @property
     def is_paid(self) -> bool:
         """Whether it orders work that is billed, a job or something that is done at once; a retry of a batch aside."""
-        return self.kind in {"submit", "instant"}
+        body = self.request_json if isinstance(self.request_json, dict) else {}
+        options = body.get("options")
+        dry = (options if isinstance(options, dict) else body).get("dryRun") is True
+        return self.kind in {"submit", "instant"} and not dry
 
     @property
     def is_look(self) -> bool:

@@ -132,7 +132,7 @@ class ExchangeLog(Sequence[Exchange]):
                     method=request.method,
                     path=without_keys_in_url(request.target, request.keys),
                     batch_id=batch_id,
-                    request_json=self._redaction.body(request.json, request.keys),
+                    request_json=self._redaction.body(request.described, request.keys),
                     headers=self._redaction.headers(request),
                     scripted=scripted,
                     waited=None if last is None else round(sent_at - last, 6),

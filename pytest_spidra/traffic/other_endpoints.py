@@ -10,13 +10,7 @@ import re
 from pytest_spidra.traffic import endpoints
 
 _OTHERS = """
-POST /parse
-GET /parse/{id}
-POST /parse/batch
-GET /parse/batch/{id}
-POST /parse/uploads
 GET /parse/files/{id}
-DELETE /parse/files/{id}
 """
 OTHERS = tuple(line for line in _OTHERS.splitlines() if line)
 _PATTERNS = tuple(re.compile(line.replace("{id}", "[^/ ]+") + "/?") for line in OTHERS)

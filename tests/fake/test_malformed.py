@@ -140,6 +140,16 @@ VALID = {
     },
     "crawl.submit": {"baseUrl": URL, "maxPages": 3, "schema": {"type": "object"}, "includePaths": ["/x"]},
     "crawl.extract": {"transformInstruction": "x"},
+    "parse.submit": {
+        "url": URL,
+        "pages": "1-5, 9",
+        "maxPages": 2,
+        "schema": {},
+        "dryRun": True,
+        "wait": True,
+    },
+    "parse.batch_submit": {"urls": [URL], "fileIds": [], "pages": "2-", "mode": "ocr"},
+    "parse.upload": {"fileName": "a.pdf", "size": 5},
     "map.submit": {"url": URL, "search": "x", "limit": 5, "sitemap": "only"},
 }
 
@@ -168,13 +178,23 @@ def a_request(draw, endpoint, ids):
     while "{" in path:
         start, _, rest = path.partition("{")
         path = start + draw.choice([*ids, "x", "%00", "é", "-" * 300]) + rest.partition("}")[2]
-    headers = {
-        **KEY,
-        "content-type": draw.choice(["application/json", "multipart/form-data; boundary=x", "", "x"]),
-    }
-    return Request(
-        endpoint.method, path, draw.choice(QUERIES), headers, a_body(draw, VALID.get(endpoint.name))
-    )
+    body = a_body(draw, VALID.get(endpoint.name))
+    kind = draw.choice(["application/json", "multipart/form-data; boundary=x", "", "x"])
+    if kind.startswith("multipart") and draw.random() < 0.8:
+        parts = [
+            b'name="options"',
+            b'name="file"; filename="a.pdf"',
+            b'name="urls"',
+            b'name="fileIds"',
+            b"",
+            b"name=",
+        ]
+        pieces = [
+            b"--x\r\ncontent-disposition: form-data; " + draw.choice(parts) + b"\r\n\r\n" + body + b"\r\n"
+            for _ in range(draw.randint(0, 3))
+        ]
+        body = b"".join(pieces) + draw.choice([b"--x--\r\n", b"--x--", b"", b"--x"])
+    return Request(endpoint.method, path, draw.choice(QUERIES), {**KEY, "content-type": kind}, body)
 
 
 @pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda endpoint: endpoint.name)

@@ -186,6 +186,10 @@ _ADVICE = {
         "Look for the crawl in GET /crawl/history before you send it again: what was lost stands there, an extraction "
         "with its source_job_id. A page that was tried again shows its new data in GET /crawl/{jobId}/pages."
     ),
+    "parse": (
+        "Parse without wait, which brings the jobId at once, and upload what is large first, so that its fileId is known: "
+        "a parse stands in no list, and what is lost is paid."
+    ),
     "map": (
         "Be ready to wait longer for a map, and count how often you pay again: it has no jobId and stands in no list, so "
         "what is lost is paid."
