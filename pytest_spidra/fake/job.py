@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 
 ME = "me"
 
+Answer = Callable[["Request", str | None, int], "Reply"]
+"""What answers an endpoint: takes the request, the id in its path and the time."""
+
 PagesOf = Callable[[str], list[str] | None]
 """What a crawl finds on a site, as far as a test says so."""
 
@@ -43,6 +46,9 @@ class Customer(Protocol):
 
     def coming_outcome(self, kind: str, url: str) -> Outcome | None:
         """Return how the next attempt at a URL will end, without making it."""
+
+    def find(self, kind: JobKind, job_id: str | None, now: int) -> JobState | None:
+        """Return the customer's job of that id, brought up to `now`; None when there is none, or none any more."""
 
 
 class JobKind:
@@ -107,6 +113,10 @@ class JobKind:
     def look(self, state: JobState, _: Request, now: int) -> dict[str, Any]:
         """Return the body of the status endpoint, for its query."""
         return self.shown(state, now)
+
+    def others(self, _: Customer) -> dict[str, Answer]:
+        """Return what answers its endpoints beside submit and get."""
+        return {}
 
     def problems(self, body: dict[str, Any], account: Account) -> list[str]:
         """Return one sentence for each thing wrong with a submit's body."""

@@ -120,10 +120,11 @@ class Jobs:
         return [state for state in self.states.values() if state.kind is kind and state.owner == ME]
 
     def endpoints(self, kind: JobKind) -> dict[str, Callable[[Request, str | None, int], Reply]]:
-        """Return what answers a kind's two common endpoints."""
+        """Return what answers a kind's endpoints."""
         return {
             kind.submit_name or f"{kind.name}.submit": partial(self._submit, kind),
             kind.get_name or f"{kind.name}.get": partial(self._get, kind),
+            **kind.others(self),
         }
 
     def _submit(self, kind: JobKind, request: Request, _: str | None, now: int) -> Reply:

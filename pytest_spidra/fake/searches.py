@@ -6,17 +6,21 @@ wrong bodies are a 422 with sentences, as a scrape's, and that a search needs on
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pytest_spidra.fake import validation
 from pytest_spidra.fake.job import JobKind
+from pytest_spidra.traffic import error_replies
+from pytest_spidra.traffic.reply import Reply
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pytest_spidra.fake.account import Account
     from pytest_spidra.fake.item import Item
-    from pytest_spidra.fake.job import JobState, PagesOf
+    from pytest_spidra.fake.job import Answer, Customer, JobState, PagesOf
+    from pytest_spidra.traffic.request import Request
 
 SOURCES = ("web", "news", "images", "videos", "research", "developer")
 WITHOUT_DOMAINS = ("research", "developer")
@@ -44,7 +48,7 @@ _TYPES: dict[str, tuple[type, str]] = {
 
 
 class Search(JobKind):
-    """``POST /search`` and ``GET /search/{jobId}``."""
+    """``POST /search``, ``GET /search/{jobId}`` and ``DELETE /search/{jobId}``."""
 
     name = "search"
     words: ClassVar = {"pending": "waiting", "running": "active"}
@@ -52,6 +56,29 @@ class Search(JobKind):
     not_found = "Job not found"
     kept = 3600
     kept_failed = 24 * 3600
+
+    def others(self, customer: Customer) -> dict[str, Answer]:
+        """Return what answers a cancel."""
+        return {"search.cancel": partial(self._cancel, customer)}
+
+    def _cancel(self, customer: Customer, _: Request, job_id: str | None, now: int) -> Reply:
+        """Cancel a search: one at work ends ``failed``, one that waits is removed (the vendor's MCP server).
+
+        The SDK has no such method. The path, the answer, which is a crawl's, and the 404 of what was removed follow from
+        nothing but likeness.
+        """
+        state = customer.find(self, job_id, now)
+        if state is None:
+            return error_replies.error_reply(404, self.not_found)
+        if state.terminal:
+            return error_replies.already_terminal(state.status, "search")
+        if state.status == "pending":
+            state.owner = ""
+        for item in state.items:
+            item.error = "Search cancelled"
+            item.close("failed", now)
+        state.status, state.finished_at = "failed", now
+        return Reply.of(200, {"status": "cancelled", "jobId": state.id})
 
     def problems(self, body: dict[str, Any], account: Account) -> list[str]:
         """Return one sentence for each thing wrong with a submit's body."""

@@ -65,6 +65,7 @@ ENDPOINTS = (
     Endpoint("scrape.get", "look", "GET", "/scrape/{jobId}"),
     Endpoint("search.submit", "submit", "POST", "/search"),
     Endpoint("search.get", "look", "GET", "/search/{jobId}"),
+    Endpoint("search.cancel", "cancel", "DELETE", "/search/{jobId}"),
     Endpoint("crawl.submit", "submit", "POST", "/crawl"),
     Endpoint("crawl.history", "list", "GET", "/crawl/history", lists="crawl"),
     Endpoint("crawl.stats", "read", "GET", "/crawl/stats"),

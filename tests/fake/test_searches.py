@@ -275,6 +275,27 @@ def test_a_search_can_be_read_an_hour_after_its_end_a_failed_one_a_day(client, o
     assert (client.look(job).status, client.look(job).json["message"]) == (404, "Job not found")
 
 
+def cancel(client, job):
+    return client.send("DELETE", f"/search/{job}")
+
+
+def test_a_running_search_that_is_cancelled_has_failed_and_is_free(client):
+    client.outcomes({"cats": stuck()})
+    job = submitted(client)
+    client.shown(job)
+    assert (cancel(client, job).status, cancel(client, job).status) == (200, 409)
+    body = client.shown(job)
+    assert (body["status"], body["error"]) == ("failed", "Search cancelled")
+    assert client.service.bill(client.now).charged == 0
+
+
+def test_a_waiting_search_that_is_cancelled_is_removed(client):
+    job = submitted(client)
+    assert cancel(client, job).json == {"status": "cancelled", "jobId": job}
+    assert (client.look(job).status, cancel(client, job).status) == (404, 404)
+    assert client.service.bill(client.now).charged == 0
+
+
 def test_a_scrape_is_no_search(client):
     job = client.post({"urls": [{"url": "https://a.example/"}]}, "/scrape").json["jobId"]
     assert client.look(job).status == 404
