@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_spidra import options, settings
-from pytest_spidra.clients.known_addresses import remember_addresses
-from pytest_spidra.settings import BEGAN, END_OF_TEST, PROTECTION
+from pytest_spidra import settings
+from pytest_spidra.settings import BEGAN, END_OF_TEST, PROTECTION, options
+from pytest_spidra.traffic.known_addresses import remember_addresses
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator

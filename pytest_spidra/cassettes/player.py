@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 from pytest_spidra.cassettes.match_keys import SUBMITS, all_agree, match_key
 from pytest_spidra.cassettes.secret_values import Values, learned, parts, restored, unified
 from pytest_spidra.traffic import describe, endpoints
+from pytest_spidra.traffic.paragraphs import paragraph
 from pytest_spidra.traffic.pending import UnanswerableError
 from pytest_spidra.traffic.redaction import Redaction, request_line
-from pytest_spidra.verdicts.messages import paragraph
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, Any
 from pytest_spidra.cassettes.errors import CassetteError
 from pytest_spidra.cassettes.recording import Times
 from pytest_spidra.cassettes.secret_values import unified
-from pytest_spidra.clients.network_errors import innermost, reasons
 from pytest_spidra.clock.loops import running_loop
 from pytest_spidra.clock.units import MICROSECONDS
 from pytest_spidra.traffic import endpoints
+from pytest_spidra.traffic.network_errors import innermost, reasons
+from pytest_spidra.traffic.paragraphs import paragraph
 from pytest_spidra.traffic.pending import UnanswerableError
 from pytest_spidra.traffic.redaction import request_line, without_keys
 from pytest_spidra.traffic.reply import Reply
 from pytest_spidra.traffic.secret_patterns import SHORTEST_KEY
-from pytest_spidra.verdicts.messages import paragraph
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

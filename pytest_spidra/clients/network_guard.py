@@ -16,11 +16,11 @@ from urllib.parse import urlsplit
 
 from pytest_spidra.clients.asked_request import AskedRequest, asked_request
 from pytest_spidra.clients.guarded_calls import CALLS, CONNECTED, GuardedCall
-from pytest_spidra.clients.known_addresses import host_name, is_address_of
 from pytest_spidra.clients.late_imports import on_import
-from pytest_spidra.clients.network_errors import sockets_blocked
 from pytest_spidra.clients.refusal import refusal
 from pytest_spidra.traffic.address import REAL_HOST
+from pytest_spidra.traffic.known_addresses import host_name, is_address_of
+from pytest_spidra.traffic.network_errors import sockets_blocked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from pytest_spidra.traffic import endpoints, timeline
 from pytest_spidra.traffic.other_endpoints import is_beyond_the_fake
+from pytest_spidra.traffic.paragraphs import paragraph
 from pytest_spidra.traffic.redaction import without_keys_in_url
-from pytest_spidra.verdicts.messages import paragraph
 
 if TYPE_CHECKING:
     from pytest_spidra.traffic.log import ExchangeLog

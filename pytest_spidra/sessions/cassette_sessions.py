@@ -10,7 +10,6 @@ from pytest_spidra.cassettes.format import Format
 from pytest_spidra.cassettes.player import Player
 from pytest_spidra.cassettes.recorder import Recorder
 from pytest_spidra.cassettes.writing import replace_file
-from pytest_spidra.clients.network_errors import SOCKETS_BLOCKED, sockets_blocked
 from pytest_spidra.clock.functions import REAL
 from pytest_spidra.clock.real import RealClock
 from pytest_spidra.clock.virtual import VirtualClock
@@ -20,8 +19,9 @@ from pytest_spidra.sessions.session import Session
 from pytest_spidra.sessions.wiring import wire
 from pytest_spidra.traffic import endpoints
 from pytest_spidra.traffic.log import ExchangeLog
+from pytest_spidra.traffic.network_errors import SOCKETS_BLOCKED, sockets_blocked
+from pytest_spidra.traffic.paragraphs import paragraph
 from pytest_spidra.traffic.pending import UnanswerableError
-from pytest_spidra.verdicts.messages import paragraph
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

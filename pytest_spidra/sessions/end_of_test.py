@@ -14,7 +14,8 @@ import pytest
 
 from pytest_spidra.settings import END_OF_TEST, RuleWarning
 from pytest_spidra.traffic import timeline
-from pytest_spidra.verdicts.messages import paragraph, rules_report, rules_summary
+from pytest_spidra.traffic.paragraphs import paragraph
+from pytest_spidra.verdicts.messages import rules_report, rules_summary
 
 if TYPE_CHECKING:
     from pytest_spidra.sessions.session import Session

@@ -12,8 +12,8 @@ from pytest_spidra.clients.httpx_tls import shared_tls
 from pytest_spidra.clock.virtual import VirtualClock
 from pytest_spidra.fixtures.endpoints import fake_only
 from pytest_spidra.traffic import describe, timeline
+from pytest_spidra.traffic.paragraphs import paragraph
 from pytest_spidra.traffic.suggestions import did_you_mean
-from pytest_spidra.verdicts.messages import paragraph
 from pytest_spidra.verdicts.rules.judge import judge
 
 if TYPE_CHECKING:

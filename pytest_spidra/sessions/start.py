@@ -92,7 +92,7 @@ def _started(request: pytest.FixtureRequest, fixture: str, make: Callable[[Setti
         if not session.records:
             protect(request)
     except (pytest.UsageError, RuntimeError, OSError) as error:
-        from pytest_spidra.clients.network_errors import reasons
+        from pytest_spidra.traffic.network_errors import reasons
 
         wrong = " ".join([f"{fixture} cannot start: {error}", *reasons(error)])
     if wrong:  # out of the handler, or pytest would show the error twice

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import textwrap
 from typing import TYPE_CHECKING
 
 from pytest_spidra.traffic import timeline
+from pytest_spidra.traffic.paragraphs import paragraph
 from pytest_spidra.traffic.senders import merged
 
 if TYPE_CHECKING:
@@ -13,18 +13,6 @@ if TYPE_CHECKING:
 
     from pytest_spidra.traffic.exchanges import Exchange
     from pytest_spidra.verdicts.rules.base import Accusation
-
-
-def paragraph(text: str, indent: str = "") -> str:
-    """Return text wrapped to the width of the timeline."""
-    return textwrap.fill(
-        text,
-        timeline.WIDTH,
-        initial_indent=indent,
-        subsequent_indent=indent,
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
 
 
 def assertion_message(
