@@ -10,10 +10,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pytest_spidra.fake.account import Account, Ledger, RateLimit
+    from pytest_spidra.fake.account import Account
+    from pytest_spidra.fake.credits import Ledger
     from pytest_spidra.fake.outcomes import Outcome, completed, failed, stuck
+    from pytest_spidra.fake.quota import RateLimit
     from pytest_spidra.fixtures.api import SpidraApi
     from pytest_spidra.fixtures.factory import BatchFactory
+    from pytest_spidra.fixtures.job_factory import JobFactory
     from pytest_spidra.fixtures.mock import SpidraMock, SpidraServer
     from pytest_spidra.fixtures.recorded_factory import RecordedFactory
     from pytest_spidra.scripting.known_errors import (
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
     from pytest_spidra.settings import OldCassetteWarning, RuleWarning
     from pytest_spidra.traffic.batches import Batch
     from pytest_spidra.traffic.exchanges import Call, Exchange
+    from pytest_spidra.traffic.jobs import Job
     from pytest_spidra.traffic.log import ExchangeLog
     from pytest_spidra.traffic.reply import Reply
 
@@ -43,11 +47,14 @@ _MODULES = (
     "scripting.lost",
     "scripting.known_errors",
     "fake.account",
+    "fake.credits",
     "traffic.batches",
+    "traffic.jobs",
     "traffic.log",
     "fixtures.api",
     "fixtures.mock",
     "fixtures.factory",
+    "fixtures.job_factory",
     "fixtures.recorded_factory",
     "sessions.without_fixture",
 )
@@ -59,6 +66,8 @@ __all__ = [
     "Call",
     "Exchange",
     "ExchangeLog",
+    "Job",
+    "JobFactory",
     "Ledger",
     "OldCassetteWarning",
     "Outcome",

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pytest_spidra.fixtures.api import SpidraApi
     from pytest_spidra.fixtures.mock import SpidraMock, SpidraServer
     from pytest_spidra.traffic.batches import Batch
+    from pytest_spidra.traffic.jobs import Job
 
 
 @pytest.fixture
@@ -25,7 +26,7 @@ def spidra_mock(request: pytest.FixtureRequest) -> SpidraMock:
     """A fake Spidra behind every HTTP client: script its failures, then look at what the client did.
 
     Requests of httpx, httpx2, requests, urllib3, aiohttp and the official SDK to https://api.spidra.io/api are
-    answered by a fake of the batch API; nothing leaves the machine.
+    answered; nothing leaves the machine.
 
         spidra_mock.batch.submit.script(503)                       # the first submit is refused
         spidra_mock.batch.outcomes({url: [failed(), completed()]}) # this URL fails once
@@ -53,11 +54,10 @@ def spidra_vcr_config() -> dict[str, Any]:
 
 @pytest.fixture
 def spidra_api(request: pytest.FixtureRequest, spidra_vcr_config: dict[str, Any]) -> SpidraApi:
-    """The batch API for a test that runs mocked, recorded and replayed.
+    """The API for a test that runs mocked, recorded and replayed.
 
-    Every test with it runs once for each of its modes: mock (the fake answers) and replay (a cassette does, with
-    what the real API answered when it was recorded: pytest --spidra-record=once, with SPIDRA_API_KEY). The same
-    scripts, assertions and rules hold in all of them; spidra_api.mode says which it is.
+    It runs once for each of its modes: mock (the fake answers) and replay (a cassette does, recorded with
+    --spidra-record=once and SPIDRA_API_KEY). Scripts, assertions and rules hold in all; spidra_api.mode says which it is.
     """
     from pytest_spidra.sessions.start import start_api
 
@@ -68,8 +68,7 @@ def spidra_api(request: pytest.FixtureRequest, spidra_vcr_config: dict[str, Any]
 def spidra_server(request: pytest.FixtureRequest) -> SpidraServer:
     """The fake Spidra on a loopback port, for clients in other processes and other languages.
 
-    spidra_server.base_url is where it listens. Scripts, assertions and rules are those of spidra_mock; time is
-    real, and a lost reply is a connection that really breaks.
+    spidra_server.base_url is where it listens. Scripts, assertions and rules are those of spidra_mock; time is real.
     """
     from pytest_spidra.sessions.start import start_server
 
@@ -83,12 +82,19 @@ def spidra_batch_factory(request: pytest.FixtureRequest) -> Callable[..., Batch]
         batch = spidra_batch_factory(urls=5, failed=2)   # finished, the last two items failed
         batch = spidra_batch_factory({"https://a.example": [failed(), completed()]}, status="running")
 
-    It returns a Batch: .id, .urls, .failed_urls, .status, .items. Alone it brings spidra_mock; beside spidra_api
-    or spidra_server it works on those.
+    It returns a Batch. Alone it brings spidra_mock; beside spidra_api or spidra_server it works on those.
     """
     from pytest_spidra.sessions.start import start_any
 
     return start_any(request).factory
+
+
+@pytest.fixture
+def spidra_job_factory(request: pytest.FixtureRequest) -> Callable[..., Job]:
+    """Make jobs that are no batches and are there already, ``spidra_job_factory("scrape", status="active")`` for one."""
+    from pytest_spidra.sessions.start import start_any
+
+    return start_any(request).job_factory
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -111,10 +117,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_plugin_registered(plugin: object) -> None:
-    """Import PyYAML before pytester can: it forgets what its inner runs import, and a C extension comes only once.
-
-    The second replay in one process would find a YAML whose two halves do not know each other.
-    """
+    """Import PyYAML before pytester can: it forgets what its inner runs import, and a C extension comes only once."""
     if getattr(plugin, "__name__", "") == "_pytest.pytester":
         import yaml  # noqa: F401 - for its effect, and only for those who test plugins
 
@@ -129,10 +132,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_fixture_setup(request: pytest.FixtureRequest) -> Generator[None, Any, Any]:
-    """Stay in front of fixtures that replace functions of HTTP libraries (pytest-httpx's does), whatever their order.
-
-    The real API and its key are put out of a test's reach before the first fixture of its own.
-    """
+    """Stay in front of fixtures that replace functions of HTTP libraries; keep the real API out of reach before the first of a test's own."""
     if request.scope == "function" and options.never_records(request):
         from pytest_spidra.sessions.protection import protect
 

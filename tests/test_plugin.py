@@ -10,6 +10,7 @@ import sys
 import pytest
 
 from pytest_spidra.sessions.start import end_process
+from pytest_spidra.traffic.endpoints import ENDPOINTS, closest
 
 HEAD = """
 import asyncio, threading, warnings
@@ -150,26 +151,22 @@ def test_steps_that_were_all_used_pass(run_tests):
 
 # -- requests that no endpoint knows -------------------------------------------------------------------
 
-ENDPOINTS = [
-    "The endpoints are",
-    "    batch.submit  POST   /batch/scrape",
-    "    batch.get     GET    /batch/scrape/{batchId}",
-    "    batch.list    GET    /batch/scrape",
-    "    batch.cancel  DELETE /batch/scrape/{batchId}",
-    "    batch.retry   POST   /batch/scrape/{batchId}/retry",
-]
 
-
-def unknown(method="GET", path="/nothing", closest="batch.list: GET /batch/scrape"):
+def unknown(method="GET", path="/nothing"):
+    meant = closest(method, path)
+    rows = [row for row in ENDPOINTS if row.family == meant.family]
     return [
         f"No endpoint of the fake Spidra answers {method} {path}.",
         "",
-        f"The closest is {closest}.",
+        f"The closest is {meant.name}: {meant.method} {meant.path}.",
         "",
         "Against the real API this is an error, or a call that the fake does not",
         "know: the test would prove nothing.",
         "",
-        *ENDPOINTS,
+        f"The endpoints of {meant.family} are",
+        *(f"    {row.name:<13} {row.method:<6} {row.path}" for row in rows),
+        "besides those of *",
+        "*.",
         "",
         "To fix it, correct the request. To answer it yourself, add a route of",
         "respx:",
@@ -300,7 +297,7 @@ asyncio.run(main())
 
 
 @pytest.mark.parametrize(
-    ("method", "path", "closest"),
+    ("method", "path", "meant"),
     [
         ("POST", "/batch/scrap", "batch.submit: POST /batch/scrape"),
         ("PUT", "/batch/scrape", "batch.submit: POST /batch/scrape"),
@@ -312,17 +309,19 @@ asyncio.run(main())
         ),
     ],
 )
-def test_the_message_names_the_closest_endpoint(run_tests, method, path, closest):
+def test_the_message_names_the_closest_endpoint(run_tests, method, path, meant):
     result = run_tests(one_test(f'ask(spidra_mock, "{path}", "{method}")'))
     result.assert_outcomes(failed=1, errors=0)
-    result.stdout.fnmatch_lines(unknown(method, path.replace("?", "[?]"), closest)[:3], consecutive=True)
+    asked = path.replace("?", "[?]")
+    told = [f"No endpoint of the fake Spidra answers {method} {asked}.", "", f"The closest is {meant}."]
+    result.stdout.fnmatch_lines(told, consecutive=True)
 
 
 def test_a_route_of_the_tests_own_answers_what_the_fake_does_not_know(run_tests):
     run_tests(
         one_test(
-            'spidra_mock.router.route(method="GET", path__regex="/account$").respond(200, json={"a": 1})\n'
-            'assert ask(spidra_mock, "/account").json() == {"a": 1}\n'
+            'spidra_mock.router.route(method="GET", path__regex="/monitors$").respond(200, json={"a": 1})\n'
+            'assert ask(spidra_mock, "/monitors").json() == {"a": 1}\n'
             "assert ask(spidra_mock).status_code == 200\n"
         )
     ).assert_outcomes(passed=1)
@@ -790,7 +789,7 @@ def test_fixtures_are_described(run_tests):
 @pytest.mark.parametrize(
     ("fixture", "summary"),
     [
-        ("spidra_api", "The batch API for a test that runs mocked, recorded and replayed."),
+        ("spidra_api", "The API for a test that runs mocked, recorded and replayed."),
         (
             "spidra_server",
             "The fake Spidra on a loopback port, for clients in other processes and other languages.",
@@ -837,7 +836,8 @@ def test_everything_of_the_plugin_is_called_spidra(pytestconfig):
         if type(value).__name__ == "FixtureFunctionDefinition" or hasattr(value, "_pytestfixturefunction")
     }
     assert names == {
-        *("spidra_mock", "spidra_api", "spidra_server", "spidra_batch_factory", "spidra_vcr_config"),
+        *("spidra_mock", "spidra_api", "spidra_server", "spidra_batch_factory", "spidra_job_factory"),
+        "spidra_vcr_config",
     }
     assert [name for name in names if not name.startswith("spidra_")] == []
 

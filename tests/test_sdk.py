@@ -313,7 +313,13 @@ SCRIPTED = {
         SpidraPaymentRequiredError("Your subscription payment is overdue.", code="PAYMENT_OVERDUE"),
         {},
     ),
-    "403": ("retry", http_error(403), retry, SpidraForbiddenError("Monthly credit limit reached."), {}),
+    "403": (
+        "retry",
+        http_error(403),
+        retry,
+        SpidraForbiddenError("You have exceeded your monthly credit limit."),
+        {},
+    ),
     "404": ("cancel", http_error(404), cancel, SpidraNotFoundError("Batch not found."), {}),
     "422": (
         "submit",
@@ -421,8 +427,18 @@ BY_ACCOUNT = {
         SpidraPaymentRequiredError(OVERDUE, code="PAYMENT_OVERDUE"),
         {},
     ),
-    "403 of a submit": ({"credits": 5}, start, SpidraForbiddenError("Monthly credit limit reached."), {}),
-    "403 of a retry": ({"credits": 1}, retry, SpidraForbiddenError("Monthly credit limit reached."), {}),
+    "403 of a submit": (
+        {"credits": 5},
+        start,
+        SpidraForbiddenError("You have exceeded your monthly credit limit."),
+        {},
+    ),
+    "403 of a retry": (
+        {"credits": 1},
+        retry,
+        SpidraForbiddenError("You have exceeded your monthly credit limit."),
+        {},
+    ),
     "422 of an option": (
         {"outputs": ("markdown",)},
         start,

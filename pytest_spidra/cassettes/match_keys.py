@@ -38,7 +38,7 @@ class MatchKey:
 
         has_secrets: Whether secrets were taken out of it, so that others are the same as it.
 
-        is_submit: Whether it submits a batch.
+        is_submit: Whether it submits work.
     """
 
     queue: str
@@ -60,14 +60,15 @@ def match_key(stored: Any, request: Request, *, matchers: bool) -> MatchKey:
         matchers: Whether matchers of the user's own compare it.
     """
     found = endpoints.match(request.method, request.path)
-    name, batch_id = found[0].name if found else "", found[1] if found else None
+    endpoint, batch_id = found or (None, None)
     given = sorted(parse_qsl(request.query, keep_blank_values=True))
     query = json.dumps(given)
     identity = f"{request.method} {request.path.rstrip('/')} {query} {_canonical(request)}"
     has_secrets = has_placeholders(request)
-    if name == "batch.submit":
+    if endpoint and endpoint.kind == "submit":
         queue = SUBMITS if has_secrets or matchers else identity
         return MatchKey(queue, identity, stored, request, has_secrets, is_submit=True)
+    name = endpoint.name if endpoint else ""
     queue = batch_id or f"{name} {json.dumps([one for one in given if not names_a_secret(one[0])])}"
     return MatchKey(queue, identity, stored, request, has_secrets, is_submit=False)
 
@@ -76,7 +77,7 @@ def _canonical(request: Request) -> str:
     """Return a body in a form in which two that mean the same are the same."""
     if not request.content:
         return ""
-    value = request.json
+    value = request.described
     return request.content.hex() if value is None else json.dumps(value, sort_keys=True)
 
 

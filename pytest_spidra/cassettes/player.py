@@ -79,7 +79,7 @@ class Player:
         self.failed = False
 
     def knows(self, request: Request) -> bool:
-        """Whether it is a request to the batch API."""
+        """Whether it is a request to one of the endpoints."""
         return endpoints.match(request.method, request.path) is not None
 
     def answer(self, request: Request) -> Reply:

@@ -68,7 +68,7 @@ class Recorder:
         self._lock = threading.Lock()
 
     def knows(self, request: Request) -> bool:
-        """Whether it is a request to the batch API: only those are recorded, so only those are sent."""
+        """Whether it is a request to one of the endpoints: only those are recorded, so only those are sent."""
         return endpoints.match(request.method, request.path) is not None
 
     @property

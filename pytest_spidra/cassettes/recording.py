@@ -72,16 +72,16 @@ class Interaction:
     def exchange(self) -> Exchange:
         """The interaction as an exchange, for people."""
         found = endpoints.match(self.request.method, self.request.path)
-        new = self.reply.json.get("batchId") if isinstance(self.reply.json, dict) else None
+        name = found[0].name if found else ""
         at = self.times.at if self.times else 0.0
         return Exchange(
             number=self.number,
             sent_at=at,
-            endpoint=found[0].name if found else "",
+            endpoint=name,
             method=self.request.method,
             path=self.request.target,
-            batch_id=new or (found[1] if found else None),
-            request_json=self.request.json,
+            batch_id=endpoints.new_id(name, self.reply.json) or (found[1] if found else None),
+            request_json=self.request.described,
             headers=self.request.headers,
             seen=self.reply.status,
             seen_at=at + (self.times.took if self.times else 0.0),

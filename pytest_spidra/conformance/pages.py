@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pytest_spidra.fake.item import price_of
-from pytest_spidra.fake.service import ME
+from pytest_spidra.fake.job import ME
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

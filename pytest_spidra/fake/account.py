@@ -1,55 +1,16 @@
-"""The customer: settings that a test changes, the ledger of credits, the request quota."""
+"""The customer: settings that a test changes."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from typing import Any, Literal
 
-from pytest_spidra.clock.units import MICROSECONDS
+from pytest_spidra.fake.quota import RateLimit
 from pytest_spidra.traffic.reply import Reply
 from pytest_spidra.traffic.suggestions import did_you_mean
 
 RetryAnswer = Literal["accept"] | int | Reply
-
-
-@dataclass(frozen=True)
-class RateLimit:
-    """The quota of requests, all endpoints and polling included.
-
-    Documented are 300 requests in 15 minutes (docs.spidra.io/api-reference/rate-limits). Windows are fixed
-    and begin with their first request, as express-rate-limit counts them, which the service probably uses.
-
-    Args:
-        requests: How many requests a window allows.
-
-        per_seconds: The window's length in seconds.
-
-        reset: What ``RateLimit-Reset`` holds: ``"delta"``, seconds from now as both SDKs read it, or
-            ``"timestamp"``, Unix seconds as the documentation says.
-
-        retry_after: Whether a 429 carries ``Retry-After``. No documentation page names it.
-    """
-
-    requests: int = 300
-    per_seconds: float = 900.0
-    reset: Literal["delta", "timestamp"] = "delta"
-    retry_after: bool = True
-
-    def __post_init__(self) -> None:
-        if type(self.requests) is not int or self.requests < 0:
-            msg = f"RateLimit(requests=…) counts requests from 0 on, not {self.requests!r}"
-            raise ValueError(msg)
-        length = self.per_seconds
-        if isinstance(length, bool) or not isinstance(length, int | float) or not 0 < length < float("inf"):
-            msg = f"RateLimit(per_seconds=…) is a number of seconds above 0, not {length!r}"
-            raise ValueError(msg)
-        if self.reset not in ("delta", "timestamp"):
-            msg = f'RateLimit(reset=…) is "delta" or "timestamp", not {self.reset!r}'
-            raise ValueError(msg)
-        if type(self.retry_after) is not bool:
-            msg = f"RateLimit(retry_after=…) is True or False, not {self.retry_after!r}"
-            raise ValueError(msg)
 
 
 def _count(value: object) -> bool:
@@ -81,6 +42,10 @@ _TAKES: dict[str, tuple[str, Callable[[Any], bool]]] = {
         "None (no cap) or a number of items from 0 on",
         lambda value: value is None or _count(value),
     ),
+    "scrape_pending_cap": (
+        "None (no cap) or a number of jobs from 0 on",
+        lambda value: value is None or _count(value),
+    ),
     "rate_limit": (
         "None (no limit) or a RateLimit",
         lambda value: value is None or isinstance(value, RateLimit),
@@ -93,9 +58,35 @@ _TAKES: dict[str, tuple[str, Callable[[Any], bool]]] = {
         lambda value: value is None or (_count(value) and value > 0),
     ),
     "outputs": ("a collection of output names", _texts),
-    "schema_warnings": ("a collection of sentences", _texts),
+    "schema_warnings": (
+        "None (derived from the schema) or a collection of sentences",
+        lambda value: value is None or _texts(value),
+    ),
     "refuse_unknown_fields": ("True or False", lambda value: type(value) is bool),
     "invalid_hosts_fail": ("True or False", lambda value: type(value) is bool),
+    "crawl_pending_cap": (
+        "None (no cap) or a number of jobs from 0 on",
+        lambda value: value is None or _count(value),
+    ),
+    "crawl_max_pages": ("a whole number from 1 on", lambda value: _count(value) and value > 0),
+    "crawl_cancel": ('"completed" or "cancelled"', lambda value: value in ("completed", "cancelled")),
+    "crawl_progress": ('"message" or "pages"', lambda value: value in ("message", "pages")),
+    "crawl_data": ('"text" or "object"', lambda value: value in ("text", "object")),
+    "crawl_page_limit": (
+        "a number of pages from 1 to 1000",
+        lambda value: _count(value) and 1 <= value <= 1000,
+    ),
+    "price_per_extraction": ("a whole number of credits from 0 on", _count),
+    "parse_wait": (
+        "a number of seconds from 0 on",
+        lambda value: type(value) in (int, float) and 0 <= value < float("inf"),
+    ),
+    "parse_max_bytes": ("a whole number of bytes from 0 on", _count),
+    "plan": ("a name", lambda value: isinstance(value, str)),
+    "search_wait": (
+        "a number of seconds from 0 on",
+        lambda value: type(value) in (int, float) and 0 <= value < float("inf"),
+    ),
     "timestamps": ('"seconds" or "milliseconds"', lambda value: value in ("seconds", "milliseconds")),
 }
 
@@ -126,6 +117,25 @@ class Account:
             conclusion from the SDK's bulk helper. Off by default: items of the fake wait until the client
             looks. Retried items count, too.
 
+        scrape_pending_cap: Most scrapes that may be queued, 429 ``TOO_MANY_PENDING_JOBS`` beyond. Documented is 10;
+            off by default, as jobs of the fake wait until the client looks.
+
+        crawl_pending_cap: The same for crawls; documented is 5.
+
+        crawl_max_pages: Most pages that a crawl may ask for, by plan 100 to 10,000 (SDK docstrings, October 2026).
+
+        crawl_cancel: What becomes of a crawl that is cancelled. ``"completed"``: it stops at its next check and ends
+            ``completed`` if pages had been returned, else ``cancelled`` (the vendor's newest tool text);
+            ``"cancelled"``: it is at once, and keeps its pages (SDK docstring).
+
+        crawl_progress: What a running crawl's progress holds: a ``"message"`` (newest) or ``"pages"``, counted.
+
+        crawl_data: What ``data`` of a page is in the list of pages: JSON ``"text"`` (SDK) or an ``"object"`` (docs).
+
+        crawl_page_limit: How many pages the list of pages shows unless asked for less or more. No source says.
+
+        price_per_extraction: Credits for the AI's tokens of one page, at an extract or a page that is retried.
+
         rate_limit: A `RateLimit`; off by default.
 
         retry_of_running: What a retry of a pending or running batch answers: ``"accept"`` retries what has
@@ -140,7 +150,8 @@ class Account:
 
         outputs: The values of ``output`` that are taken; the MCP server also names ``text`` and ``table``.
 
-        schema_warnings: What ``schema_warnings`` of a submit with a schema holds; empty: the field is absent.
+        schema_warnings: What ``schema_warnings`` of a submit with a schema holds; empty: the field is absent; None:
+            a sentence for each ``anyOf`` and ``$ref`` in the schema, which are ignored.
 
         refuse_unknown_fields: Whether a submit with a field the API does not have is a 422 (which finds
             ``use_proxy`` for ``useProxy``). No source says; ignored by default.
@@ -148,6 +159,14 @@ class Account:
         invalid_hosts_fail: Whether a URL without outcomes fails when its host ends in ``.invalid``, which cannot
             resolve (RFC 2606). Off by default: a URL without outcomes completes. A server has it on, as code
             that knows nothing of scripts gets its failing items from such URLs.
+
+        search_wait: Seconds for which a search with ``wait`` is held at most; "about 20" in the SDKs' docstrings.
+
+        parse_wait: Seconds for which a parse with ``wait`` is held at most; no source says.
+
+        parse_max_bytes: The size up to which a document is taken, 50 MB in the SDKs' docstrings; a 413 beyond.
+
+        plan: The name of the plan that the account shows.
 
         timestamps: How fine dates are. Documented examples have whole seconds; a JavaScript backend may send
             milliseconds.
@@ -159,15 +178,27 @@ class Account:
     invalid_key_status: int = 401
     payment_overdue: bool = False
     pending_cap: int | None = None
+    scrape_pending_cap: int | None = None
+    crawl_pending_cap: int | None = None
+    crawl_max_pages: int = 10_000
+    crawl_cancel: Literal["completed", "cancelled"] = "completed"
+    crawl_progress: Literal["message", "pages"] = "message"
+    crawl_data: Literal["text", "object"] = "text"
+    crawl_page_limit: int = 1000
+    price_per_extraction: int = 1
     rate_limit: RateLimit | None = None
     retry_of_running: RetryAnswer = "accept"
     retry_of_failed: RetryAnswer = "accept"
     retry_of_cancelled: RetryAnswer = 409
     concurrency: int | None = None
     outputs: Collection[str] = ("json", "markdown")
-    schema_warnings: Collection[str] = ()
+    schema_warnings: Collection[str] | None = None
     refuse_unknown_fields: bool = False
     invalid_hosts_fail: bool = False
+    search_wait: float = 20.0
+    parse_wait: float = 50.0
+    parse_max_bytes: int = 50 * 1024 * 1024
+    plan: str = "Free"
     timestamps: Literal["seconds", "milliseconds"] = "seconds"
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -185,6 +216,15 @@ class Account:
         if watch := vars(self).get("_watch"):
             watch()
 
+    @property
+    def get(self) -> Any:
+        """The script of ``GET /account``, with `script` and `always`, where a test has one."""
+        return vars(self)["_get"]
+
+    def script_with(self, script: object) -> None:
+        """Take the script of ``GET /account``."""
+        vars(self)["_get"] = script
+
     def watch(self, changed: Callable[[], None]) -> None:
         """Call `changed` whenever a setting changes, credits that move included."""
         vars(self)["_watch"] = changed
@@ -192,73 +232,3 @@ class Account:
     def accepts(self, key: str) -> bool:
         """Whether `key` is one of the customer's."""
         return self.keys is None or key in self.keys
-
-
-@dataclass
-class Ledger:
-    """What the credits of one test did, in whole credits.
-
-    ``reserved`` counts every reservation of a submit or retry, and what a batch that the factory left
-    unfinished still holds. Each reservation ends as ``charged`` (the item completed) or ``refunded`` (it
-    failed, was cancelled, or cost less). An item that costs more than was reserved for it is charged in full.
-    """
-
-    reserved: int = 0
-    charged: int = 0
-    refunded: int = 0
-
-
-@dataclass
-class CreditAccounting:
-    """Moves credits between the account and the ledger; the only place that does."""
-
-    account: Account
-    ledger: Ledger = field(default_factory=Ledger)
-
-    def reserve(self, amount: int) -> None:
-        """Take `amount` from the account and hold it."""
-        self.account.credits -= amount
-        self.ledger.reserved += amount
-
-    def settle(self, held: int, used: int) -> None:
-        """End a hold of `held` credits of which `used` are charged; the rest goes back."""
-        self.account.credits += held - used
-        self.ledger.charged += used
-        self.ledger.refunded += max(held - used, 0)
-
-
-@dataclass
-class Quota:
-    """Counts requests against the account's rate limit, in fixed windows."""
-
-    account: Account
-    opened: int | None = None
-    used: int = 0
-
-    def count(self, now: int) -> tuple[dict[str, str], bool]:
-        """Count one request.
-
-        Returns:
-            The headers of its reply, empty without a limit, and whether the request is within the limit.
-        """
-        limit = self.account.rate_limit
-        if limit is None:
-            self.opened = None
-            return {}, True
-        length = max(round(limit.per_seconds * MICROSECONDS), 1)
-        if self.opened is None or now >= self.opened + length:
-            self.opened, self.used = now, 0
-        self.used += 1
-        left = -(-(self.opened + length - now) // MICROSECONDS)
-        headers = {
-            "ratelimit-policy": f"{limit.requests};w={limit.per_seconds:g}",
-            "ratelimit-limit": str(limit.requests),
-            "ratelimit-remaining": str(max(limit.requests - self.used, 0)),
-            "ratelimit-reset": str(
-                left if limit.reset == "delta" else -(-(self.opened + length) // MICROSECONDS)
-            ),
-        }
-        within = self.used <= limit.requests
-        if not within and limit.retry_after:
-            headers["retry-after"] = str(left)
-        return headers, within

@@ -1,4 +1,4 @@
-"""One batch and its items: the state machine.
+"""One batch and its items: the state machine. Every other job is one, too, in words of its own (`jobs`).
 
 What moves a batch is time (`advance`), a look of the client (`look`), a retry and a cancel. Nothing else
 does, so its state is a function of what the client did and of the clock.
@@ -20,7 +20,7 @@ from pytest_spidra.traffic.statuses import TERMINAL, BatchStatus, ItemStatus
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pytest_spidra.fake.account import CreditAccounting
+    from pytest_spidra.fake.credits import CreditAccounting
     from pytest_spidra.fake.outcomes import BatchEnd, Outcome
 
 
@@ -49,6 +49,8 @@ class BatchState:
 
         ending: A scripted end of the whole batch.
 
+        all_failed: What it becomes when every item has failed: a batch is ``completed`` (documentation of status).
+
         patience: Looks that still show the batch as it was queued, before a worker takes the first item.
     """
 
@@ -63,6 +65,7 @@ class BatchState:
     concurrency: Callable[[], int | None]
     ending: BatchEnd | None = None
     looks_before_start: int = 0
+    all_failed: BatchStatus = "completed"
     status: BatchStatus = "pending"
     finished_at: int | None = None
     queued_at: int = field(init=False)
@@ -87,7 +90,7 @@ class BatchState:
 
     def expected_charge(self) -> int:
         """Return the credits that will be charged for what has not ended yet, as scripted, if nobody interferes."""
-        return 0 if self.ending else sum(price_of(item) for item in self.items if not item.terminal)
+        return 0 if self.ending else sum(self.charge(item) for item in self.items if not item.terminal)
 
     # -- what moves it ---------------------------------------------------------------------------------
 
@@ -220,9 +223,8 @@ class BatchState:
         """End the item's attempt as its outcome says."""
         outcome = item.outcome
         if outcome and outcome.ending == "completed":
-            used = price_of(item)
-            item.result = default_result(self.options, item.url) if outcome.result is None else outcome.result
-            item.credits_used = used
+            item.result = self.default_result(item) if outcome.result is None else outcome.result
+            used = item.credits_used = self.charge(item)
             self._settle(item, used)
             item.close("completed", now)
         else:
@@ -230,13 +232,22 @@ class BatchState:
             self._settle(item, 0)
             item.close("failed", now)
 
+    def charge(self, item: Item) -> int:
+        """Return the credits that an item's attempt costs when it ends as its outcome says."""
+        return price_of(item)
+
+    def default_result(self, item: Item) -> Any:
+        """Return what an item's ``result`` holds when the script does not say."""
+        return default_result(self.options, item.url)
+
     def _settle(self, item: Item, used: int) -> None:
         self.accounting.settle(item.held, used)
         item.held = 0
 
     def _conclude(self, now: int) -> None:
         if not self.terminal and all(item.terminal for item in self.items):
-            self.status, self.finished_at = "completed", now
+            failed = self.count("failed") == len(self.items)
+            self.status, self.finished_at = (self.all_failed if failed else "completed"), now
 
     def _break(self, ending: BatchEnd, now: int) -> None:
         """End the batch as scripted, and with it what has not ended."""

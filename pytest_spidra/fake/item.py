@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from pytest_spidra.fake.outcomes import Outcome
 
 BROKEN = "The batch failed unexpectedly."
+PRICE_OF_CAPTCHA = 5  # credits for each that was solved (the vendor's MCP server, after September 2026)
 
 
 @dataclass
@@ -58,7 +59,9 @@ def price_of(item: Item) -> int:
     outcome = item.outcome
     if outcome is None or outcome.ending != "completed":
         return 0
-    return item.held if outcome.credits is None else outcome.credits
+    if outcome.credits is not None:
+        return outcome.credits
+    return item.held + PRICE_OF_CAPTCHA * outcome.captchas
 
 
 def own_time(item: Item) -> int | None:

@@ -25,13 +25,18 @@ class When:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How one attempt at one URL ends. Made by `completed`, `failed` and `stuck`."""
+    """How one attempt at one URL ends. Made by `completed`, `failed` and `stuck`.
+
+    `flags` are what only a job other than a batch can show: ``delayed``, ``ai_extraction_failed`` …
+    """
 
     ending: Ending
     when: When
     result: Any = None
     error: str | None = None
     credits: int | None = None
+    captchas: int = 0
+    flags: frozenset[str] = frozenset()
 
     @property
     def ends_at_once(self) -> bool:
@@ -54,6 +59,12 @@ def completed(
     *,
     after_polls: int = 1,
     after_seconds: float | None = None,
+    captchas: int = 0,
+    ai_extraction_failed: bool = False,
+    extraction_empty: bool = False,
+    low_content: bool = False,
+    unsuccessful: bool = False,
+    delayed: bool = False,
 ) -> Outcome:
     """The attempt succeeds.
 
@@ -66,6 +77,18 @@ def completed(
         after_polls: How many looks (GETs of the batch) still show it unfinished; 0: it is done at once.
 
         after_seconds: Seconds from the start of the attempt, on the test's clock; replaces `after_polls`.
+
+        captchas: How many CAPTCHAs are solved on the way, 5 credits each.
+
+        ai_extraction_failed: The AI failed, and the result is raw Markdown in its place (scrapes only).
+
+        extraction_empty: The extraction came back empty (scrapes only).
+
+        low_content: The page is suspiciously thin, ``lowContent`` (scrapes only).
+
+        unsuccessful: The result says ``success: false`` (searches only).
+
+        delayed: Until it ends, the job waits for a retry of the service's own, ``delayed`` (jobs that are no batch).
 
     Raises:
         ValueError: A negative number, or both ways of waiting at once.
@@ -81,10 +104,28 @@ def completed(
     if credits is not None and (type(credits) is not int or credits < 0):
         msg = f"completed(credits=…) takes a whole number of credits from 0 on, not {credits!r}"
         raise ValueError(msg)
-    return Outcome("completed", when("completed", after_polls, after_seconds), result, None, credits)
+    if type(captchas) is not int or captchas < 0:
+        msg = f"completed(captchas=…) counts CAPTCHAs from 0 on, not {captchas!r}"
+        raise ValueError(msg)
+    given = {
+        "ai_extraction_failed": ai_extraction_failed,
+        "extraction_empty": extraction_empty,
+        "low_content": low_content,
+        "unsuccessful": unsuccessful,
+        "delayed": delayed,
+    }
+    flags = frozenset(name for name, value in given.items() if value)
+    ends = when("completed", after_polls, after_seconds)
+    return Outcome("completed", ends, result, None, credits, captchas, flags)
 
 
-def failed(error: str = "Timeout", *, after_polls: int = 1, after_seconds: float | None = None) -> Outcome:
+def failed(
+    error: str = "Timeout",
+    *,
+    after_polls: int = 1,
+    after_seconds: float | None = None,
+    delayed: bool = False,
+) -> Outcome:
     """The attempt fails and costs nothing; a retry of the batch makes the next attempt.
 
     Args:
@@ -93,6 +134,8 @@ def failed(error: str = "Timeout", *, after_polls: int = 1, after_seconds: float
         after_polls: How many looks (GETs of the batch) still show it unfinished; 0: it fails at once.
 
         after_seconds: Seconds from the start of the attempt, on the test's clock; replaces `after_polls`.
+
+        delayed: Until it ends, the job waits for a retry of the service's own, ``delayed`` (jobs that are no batch).
 
     Raises:
         ValueError: A negative number, or both ways of waiting at once.
@@ -103,11 +146,12 @@ def failed(error: str = "Timeout", *, after_polls: int = 1, after_seconds: float
     if not isinstance(error, str):
         msg = f"failed(…) takes the item's error text, not {error!r}"
         raise TypeError(msg)
-    return Outcome("failed", when("failed", after_polls, after_seconds), None, error)
+    flags = frozenset({"delayed"} if delayed else ())
+    return Outcome("failed", when("failed", after_polls, after_seconds), None, error, flags=flags)
 
 
-def stuck(*, after_polls: int = 1, after_seconds: float | None = None) -> Outcome:
-    """The attempt never ends: a worker takes the item and it shows ``running`` for ever.
+def stuck(*, after_polls: int = 1, after_seconds: float | None = None, delayed: bool = False) -> Outcome:
+    """The attempt never ends: a worker takes the item and it shows ``running`` for ever, ``delayed`` where it is told so.
 
     `after_polls` and `after_seconds` are checked as everywhere and change nothing that a client could see: an
     item that hangs looks the same before and after the moment it began to.
@@ -118,7 +162,8 @@ def stuck(*, after_polls: int = 1, after_seconds: float | None = None) -> Outcom
         TypeError: A number that is none.
     """
     __tracebackhide__ = True
-    return Outcome("stuck", when("stuck", after_polls, after_seconds))
+    flags = frozenset({"delayed"} if delayed else ())
+    return Outcome("stuck", when("stuck", after_polls, after_seconds), flags=flags)
 
 
 def batch_end(

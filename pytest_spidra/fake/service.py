@@ -1,70 +1,66 @@
-"""The front desk of the fake service: who may ask, and which endpoint answers.
-
-Submit, cancel and retry take effect before they are answered, as the documented retry loop needs it.
-"""
+"""The front desk of the fake service: who may ask, and which endpoint answers."""
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import replace
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from pytest_spidra.fake import serializers, validation
-from pytest_spidra.fake.account import Account, CreditAccounting, Ledger, Quota
-from pytest_spidra.fake.batch import BatchState
-from pytest_spidra.fake.item import Item
-from pytest_spidra.fake.outcome_scripts import OutcomeScripts, UnusedOutcomes
-from pytest_spidra.fake.outcomes import BatchEnd, Outcome, completed, failed
+from pytest_spidra.fake.account import Account
+from pytest_spidra.fake.batches import Batches
+from pytest_spidra.fake.crawl_endpoints import CrawlEndpoints
+from pytest_spidra.fake.credits import CreditAccounting, Ledger
+from pytest_spidra.fake.job import ME
+from pytest_spidra.fake.jobs import Jobs
+from pytest_spidra.fake.kinds import KINDS
+from pytest_spidra.fake.maps import Maps
+from pytest_spidra.fake.quota import Quota
+from pytest_spidra.fake.records import Records
+from pytest_spidra.fake.uploads import Uploads
 from pytest_spidra.traffic import error_replies
 from pytest_spidra.traffic.endpoints import match
 from pytest_spidra.traffic.reply import Reply
-from pytest_spidra.traffic.strict_json import parse_json
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-
+    from pytest_spidra.fake.batch import BatchState
     from pytest_spidra.traffic.request import Request
 
-ME = "me"
 
-NO_SUCH_HOST = "net::ERR_NAME_NOT_RESOLVED"
-
-LIST_LIMIT = 20
-LIST_LIMIT_MOST = 50
-
-
-class Service:
-    """Spidra's batch API for one customer, as a state machine; `of_key` makes it one for several.
+class Service(Batches):
+    """Spidra's API for one customer, as a state machine; `of_key` makes it one for several.
 
     Args:
         account: The customer's settings; a fresh `Account` when None.
 
         seed: A text that makes the ids of batches differ from another service's; the same text, the same ids.
 
-        owner: Whose batches the customer sees.
+        owner: Whose batches and jobs the customer sees.
+
+        beside: The service of another customer, whose batches, jobs and scripts stand in the same places.
     """
 
-    def __init__(self, account: Account | None = None, *, seed: str = "", owner: str = ME) -> None:
-        self.owner = owner
+    def __init__(
+        self,
+        account: Account | None = None,
+        *,
+        seed: str = "",
+        owner: str = ME,
+        beside: Service | None = None,
+    ) -> None:
+        account = account or Account()
+        self._seed = seed
         self._of_keys: dict[str, Service] = {}
-        self.account = account or Account()
         self.ledger = Ledger()
-        self.batches: dict[str, BatchState] = {}
-        self.ends: deque[BatchEnd] = deque()  # how the next batches to be submitted end
-        self._outcomes = OutcomeScripts()
-        self._mark = sha256(seed.encode()).hexdigest()[:10] if seed else "0" * 10
-        self.accounting = CreditAccounting(self.account, self.ledger)
-        self._quota = Quota(self.account)
-        self._endpoints: dict[str, Callable[[Request, str | None, int], Reply]] = {
-            "batch.submit": self._submit,
-            "batch.get": self._get,
-            "batch.list": self._list,
-            "batch.cancel": self._cancel,
-            "batch.retry": self._retry,
-        }
-
-    # -- requests --------------------------------------------------------------------------------------
+        mark = sha256(seed.encode()).hexdigest()[:10] if seed else "0" * 10
+        super().__init__(account, CreditAccounting(account, self.ledger), mark, owner, beside)
+        self.jobs: Jobs = Jobs(account, self.accounting, mark, owner, beside.jobs if beside else None)
+        self._quota = Quota(account)
+        for kind in KINDS.values():
+            self._endpoints |= self.jobs.endpoints(kind)
+        self.maps: Maps = Maps(self.jobs, beside.maps if beside else None)
+        others = CrawlEndpoints(self.jobs), Uploads(self.jobs), Records(self.batches, self.jobs)
+        for one in (self.maps, *others):
+            self._endpoints |= one.endpoints
 
     def answer(self, request: Request, now: int) -> Reply:
         """Do what `request` asks for and answer it.
@@ -83,212 +79,51 @@ class Service:
         return Reply(reply.status, reply.content, {**reply.headers, **headers}) if headers else reply
 
     def _admit(self, request: Request, now: int) -> Reply:
+        found = match(request.method, request.path)
+        if found and found[0].kind == "file":  # its URL is signed
+            return self.jobs.files.answer(request, found[1], now)
         if not request.keys:
             return error_replies.error_reply(401)
         if not self.account.accepts(request.keys[0]):
             return error_replies.error_reply(self.account.invalid_key_status, error_replies.INVALID_KEY)
-        found = match(request.method, request.path)
         if found is None:
             return error_replies.error_reply(404, error_replies.NO_ROUTE)
         endpoint, batch_id = found
         return self._endpoints[endpoint.name](request, batch_id, now)
 
-    def _submit(self, request: Request, _: str | None, now: int) -> Reply:
-        try:
-            body = parse_json(request.content)
-        except ValueError:
-            return error_replies.error_reply(400, error_replies.NO_JSON)
-        if errors := validation.problems(body, self.account):
-            return error_replies.invalid(errors)
-        urls: list[str] = body["urls"]
-        if refused := self._cannot_queue(len(urls), self.account.price_per_url, now):
-            return refused
-        ending = self.ends.popleft() if self.ends else None
-        state = self.create(urls, validation.accepted(body), now, ending=ending)
-        state.queue(state.items, now)
-        answer: dict[str, Any] = {"status": "queued", "batchId": state.id, "total": len(urls)}
-        if "schema" in body and self.account.schema_warnings:
-            answer["schema_warnings"] = list(self.account.schema_warnings)
-        return Reply.of(202, answer, {"location": f"/api/batch/scrape/{state.id}"})
-
-    def _get(self, _: Request, batch_id: str | None, now: int) -> Reply:
-        state = self._mine(batch_id)
-        if state is None:
-            return error_replies.error_reply(404)
-        state.look(now)
-        return Reply.of(200, serializers.batch(state, self.account.timestamps))
-
-    def _list(self, request: Request, _: str | None, now: int) -> Reply:
-        """Answer the list, newest first. Numbers out of bounds are moved into them; no source says."""
-        number = validation.page_number(request.parameters.get("page"), 1, None)
-        limit = validation.page_number(request.parameters.get("limit"), LIST_LIMIT, LIST_LIMIT_MOST)
-        mine = [state for state in reversed(self.batches.values()) if state.owner == self.owner]
-        mine.sort(key=lambda state: state.created_at, reverse=True)
-        shown = mine[(number - 1) * limit : number * limit]
-        for state in shown:
-            state.look(now)  # a look at the list is a look at each batch on the page
-        return Reply.of(200, serializers.page(shown, len(mine), number, limit, self.account.timestamps))
-
-    def _cancel(self, _: Request, batch_id: str | None, now: int) -> Reply:
-        state = self._mine(batch_id)
-        if state is None:
-            return error_replies.error_reply(404)
-        state.advance(now)
-        if state.terminal:
-            return error_replies.already_terminal(state.status)
-        stopped, refund = state.cancel(now)
-        return Reply.of(200, {"status": "cancelled", "cancelledItems": stopped, "creditsRefunded": refund})
-
-    def _retry(self, request: Request, batch_id: str | None, now: int) -> Reply:
-        state = self._mine(batch_id)
-        if state is None:
-            return error_replies.error_reply(404)
-        # Cookies may come again, since none are kept; clients send no body, an empty one, or a JSON object.
-        if request.content and not isinstance(request.json, dict):
-            return error_replies.error_reply(400, error_replies.NO_JSON)
-        state.advance(now)
-        if refused := self._cannot_retry(state):
-            return refused
-        count = state.count("failed")
-        if count == 0:
-            return error_replies.no_failed_items()
-        if refused := self._cannot_queue(count, state.price, now):
-            return refused
-        return Reply.of(202, {"status": "queued", "retriedCount": state.retry(now)})
-
     def of_key(self, key: str) -> Service:
-        """Return the service of the customer with this key: account, credits, quota and batches are that one's own."""
+        """Return the service of the customer with this key: account, credits, quota and jobs are that one's own."""
         if key not in self._of_keys:
-            other = self._of_keys[key] = Service(replace(self.account), owner=f"key {len(self._of_keys) + 1}")
-            other.batches, other.ends, other._outcomes = self.batches, self.ends, self._outcomes
-            other._mark = self._mark
+            owner = f"key {len(self._of_keys) + 1}"
+            other = Service(replace(self.account), seed=self._seed, owner=owner, beside=self)
+            self._of_keys[key] = other
             if watch := vars(self.account).get("_watch"):
                 other.account.watch(watch)
         return self._of_keys[key]
 
-    # -- conditions ------------------------------------------------------------------------------------
-
-    def _mine(self, batch_id: str | None) -> BatchState | None:
-        state = self.batches.get(batch_id or "")
-        return state if state and state.owner == self.owner else None
-
-    def _cannot_queue(self, count: int, price: int, now: int) -> Reply | None:
-        """Return why `count` more items at `price` credits each cannot be queued, or None."""
-        account = self.account
-        if account.payment_overdue:
-            return error_replies.payment_overdue()
-        if account.pending_cap is not None:
-            mine = [state for state in self.batches.values() if state.owner == self.owner]
-            for state in mine:
-                state.advance(now)
-            if sum(state.count("pending") for state in mine) + count > account.pending_cap:
-                return error_replies.too_many_pending()
-        if count * price > account.credits:
-            return error_replies.error_reply(403, error_replies.CREDIT_LIMIT)
-        return None
-
-    def _cannot_retry(self, state: BatchState) -> Reply | None:
-        """Return what the account's settings answer to a retry of a batch in this state, None to accept it."""
-        answer = {
-            "pending": self.account.retry_of_running,
-            "running": self.account.retry_of_running,
-            "failed": self.account.retry_of_failed,
-            "cancelled": self.account.retry_of_cancelled,
-        }.get(state.status, "accept")
-        if isinstance(answer, int):
-            return error_replies.error_reply(answer, f"Cannot retry a batch that is {state.status}.")
-        return answer if isinstance(answer, Reply) else None
-
-    # -- scripts ---------------------------------------------------------------------------------------
-
-    def script_outcomes(self, outcomes: Mapping[str, Sequence[Outcome]], batch_id: str | None = None) -> None:
-        """Set how the attempts at URLs end, in one batch or in all that are not told otherwise."""
-        self._outcomes.script(outcomes, batch_id)
+    @property
+    def _states(self) -> list[BatchState]:
+        """Every batch and job, whoever's it is."""
+        return [*self.batches.values(), *self.jobs.states.values()]
 
     def begin_chapter(self, now: int) -> None:
-        """Forget what is scripted, and let the ledger begin anew; batches go on as they were told to.
+        """Forget what is scripted, and let the ledger begin anew; batches and jobs go on as they were told to.
 
-        What an unfinished batch still holds counts as reserved, as it does of one that was there from the beginning.
+        What is unfinished still holds credits, which count as reserved, as they do of one that was there from the
+        beginning.
         """
-        for state in self.batches.values():
-            state.advance(now)
-            self._outcomes.keep_for(state.id, [item.url for item in state.items])
-            if state.terminal:
-                state.ending = None
-        self._outcomes.forget_for_all()
-        self.ends.clear()
+        self.forget_scripts(now)
+        self.jobs.forget_scripts(now)
         for service in (self, *self._of_keys.values()):
-            mine = [state for state in self.batches.values() if state.accounting is service.accounting]
+            mine = [state for state in self._states if state.accounting is service.accounting]
             service.ledger.reserved = sum(item.held for state in mine for item in state.items)
             service.ledger.charged = service.ledger.refunded = 0
 
-    def unused_outcomes(self) -> list[UnusedOutcomes]:
-        """Return what was scripted of items and no attempt came to, the factory's outcomes aside."""
-        batches: dict[str, list[str]] = {}
-        for state in self.batches.values():
-            for item in state.items:
-                batches.setdefault(item.url, []).append(state.id)
-        return self._outcomes.unused(batches)
-
-    def unused_ends(self) -> list[tuple[BatchEnd, str | None]]:
-        """Return the scripted ends that never came, each with the batch that had ended before, None without one."""
-        late = [
-            (state.ending, state.id) for state in self.batches.values() if state.ending and state.terminal
-        ]
-        return [*((ending, None) for ending in self.ends), *late]
-
-    def outcome_of(self, state: BatchState, item: Item) -> Outcome:
-        """Return how an item's next attempt ends: the last outcome repeats, without any it completes.
-
-        Without any, and if the account says so, an item fails whose host cannot resolve. No source shows the
-        text; this one is Chromium's.
-        """
-        if scripted := self._outcomes.find(state.id, item.url):
-            return scripted.of(item.attempt)
-        if self.account.invalid_hosts_fail and validation.cannot_resolve(item.url):
-            return failed(NO_SUCH_HOST)
-        return completed()
-
-    # -- batches ---------------------------------------------------------------------------------------
-
-    def create(
-        self,
-        urls: Sequence[str],
-        options: dict[str, Any],
-        now: int,
-        *,
-        owner: str | None = None,
-        ending: BatchEnd | None = None,
-        looks_before_start: int = 0,
-    ) -> BatchState:
-        """Put a batch there, whose items are not queued yet; see `BatchState` for what is given."""
-        number = len(self.batches) + 1
-        state = BatchState(
-            id=self._uuid(number, 0),
-            owner=owner or self.owner,
-            options=options,
-            items=[Item(self._uuid(number, place), url) for place, url in enumerate(urls, 1)],
-            created_at=now,
-            price=self.account.price_per_url,
-            accounting=self.accounting,
-            outcome_of=self.outcome_of,
-            concurrency=lambda: self.account.concurrency,
-            ending=ending,
-            looks_before_start=looks_before_start,
-        )
-        self.batches[state.id] = state
-        return state
-
-    def _uuid(self, batch: int, item: int) -> str:
-        """Return a UUID in which a reader finds the batch's number, and the item's (0: the batch itself)."""
-        mark = self._mark
-        return f"{batch:08x}-{mark[:4]}-4{mark[4:7]}-8{mark[7:10]}-{item:012x}"
-
     def awaits_time(self, now: int) -> bool:
-        """Whether time alone is going to change a batch: an ``after_seconds`` is not over yet."""
-        for state in self.batches.values():
+        """Whether time alone is going to change a batch or job: an ``after_seconds`` is not over yet."""
+        for state in self._states:
             state.advance(now)
-        return any(state.next_due() is not None for state in self.batches.values())
+        return any(state.next_due() is not None for state in self._states)
 
     def bill(self, now: int) -> Ledger:
         """Return the ledger with what is accepted and will be charged, whether or not anybody looks.
@@ -297,7 +132,7 @@ class Service:
             now: Microseconds since the epoch.
         """
         unsettled = 0
-        for state in self.batches.values():
+        for state in self._states:
             if state.accounting is self.accounting:
                 state.advance(now)
                 unsettled += state.expected_charge()

@@ -9,18 +9,16 @@ says otherwise.
 
 from __future__ import annotations
 
-import ipaddress
-import socket
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urlsplit
+
+from pytest_spidra.fake.urls import refused
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator, Mapping
+
     from pytest_spidra.fake.account import Account
 
 MOST_URLS = 50
-
-# IPv4-compatible, IPv4-mapped and NAT64: the last 32 bits are the address that is meant.
-_HOLDS_IPV4 = tuple(map(ipaddress.IPv6Network, ("::/96", "::ffff:0:0/96", "64:ff9b::/96")))
 
 _TYPES: dict[str, tuple[type, str]] = {
     "prompt": (str, "a string"),
@@ -43,9 +41,20 @@ def problems(body: Any, account: Account) -> list[str]:
     if not isinstance(body, dict):
         return ["The request body must be a JSON object."]
     found = _problems_of_urls(body.get("urls"))
-    for name, (kind, words) in _TYPES.items():
-        if name in body and not isinstance(body[name], kind):
-            found.append(f"{name} must be {words}.")
+    found += problems_of_options(body, account)
+    if account.refuse_unknown_fields:
+        found += unknown_fields(body, ("urls", *_TYPES))
+    return found
+
+
+def unknown_fields(body: dict[str, Any], known: Collection[str]) -> list[str]:
+    """Return one sentence for each field that the API does not have."""
+    return [f"Unknown field: {name}." for name in body if name not in known]
+
+
+def problems_of_options(body: dict[str, Any], account: Account) -> list[str]:
+    """Return one sentence for each thing wrong with what a batch's submit and a scrape's have in common."""
+    found = problems_of_types(body, _TYPES)
     output = body.get("output")
     if isinstance(output, str) and output not in account.outputs:
         found.append(f"output must be one of {', '.join(account.outputs)}.")
@@ -56,9 +65,41 @@ def problems(body: Any, account: Account) -> list[str]:
     # That the root must be an object is documented for crawls only.
     if isinstance(schema, dict) and schema.get("type", "object") != "object":
         found.append("schema must have an object at its root.")
-    if account.refuse_unknown_fields:
-        found += [f"Unknown field: {name}." for name in body if name != "urls" and name not in _TYPES]
     return found
+
+
+def problems_of_types(body: dict[str, Any], types: Mapping[str, tuple[type, str]]) -> list[str]:
+    """Return one sentence for each field that is of another type; null is of none."""
+    return [
+        f"{name} must be {words}."
+        for name, (kind, words) in types.items()
+        if name in body
+        and (not isinstance(body[name], kind) or (kind is int and isinstance(body[name], bool)))
+    ]
+
+
+def schema_warnings(body: dict[str, Any], account: Account) -> list[str]:
+    """Return what ``schema_warnings`` holds, a sentence for each keyword that is ignored; the wording is not known.
+
+    The vendor's SDKs name ``anyOf``, which a Pydantic field ``int | None`` becomes, and ``$ref``, which a nested
+    model becomes.
+    """
+    if "schema" not in body:
+        return []
+    if account.schema_warnings is not None:
+        return list(account.schema_warnings)
+    return list(_ignored(body["schema"], "schema"))
+
+
+def _ignored(schema: Any, where: str) -> Iterator[str]:
+    children: Iterable[tuple[str, Any]] = schema.items() if isinstance(schema, dict) else ()
+    if isinstance(schema, list):
+        children = ((str(place), one) for place, one in enumerate(schema))
+    for name, value in children:
+        if name in {"anyOf", "$ref"} and not where.endswith(".properties"):
+            yield f'Unsupported keyword "{name}" at {where} is ignored.'
+        if name not in {"enum", "const", "default", "examples"}:
+            yield from _ignored(value, f"{where}.{name}")
 
 
 def accepted(body: dict[str, Any]) -> dict[str, Any]:
@@ -82,49 +123,9 @@ def _problems_of_urls(urls: Any) -> list[str]:
     for place, url in enumerate(urls):
         if not isinstance(url, str):
             found.append(f"urls[{place}] must be a string.")
-        elif (why := _refused(url)) is not None:
+        elif (why := refused(url)) is not None:
             found.append(f"urls[{place}] {why}.")
     return found
-
-
-def _refused(url: str) -> str | None:
-    try:
-        parts = urlsplit(url)
-        host = (parts.hostname or "").rstrip(".")
-        parts.port  # noqa: B018 - reading it checks it
-    except ValueError:
-        return "is not a valid URL"
-    if parts.scheme not in {"http", "https"}:
-        return "must begin with http:// or https://"
-    if not host or any(sign.isspace() or not sign.isprintable() for sign in url):
-        return "is not a valid URL"
-    return "points to a private or internal address" if _private(host) else None
-
-
-def _private(host: str) -> bool:
-    host = unquote(host)
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        try:
-            # Browsers and Node read 2130706433, 0x7f.1 and 127.1 as 127.0.0.1, and so does inet_aton.
-            address = ipaddress.ip_address(socket.inet_aton(host))
-        except (OSError, UnicodeError, ValueError):
-            return False
-    if isinstance(address, ipaddress.IPv6Address):
-        if any(address in network for network in _HOLDS_IPV4):
-            address = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
-        elif address.is_site_local:
-            return True
-    return not address.is_global
-
-
-def cannot_resolve(url: str) -> bool:
-    """Whether a URL's host is below ``invalid``, the top-level domain that never exists (RFC 2606)."""
-    host = (urlsplit(url).hostname or "").rstrip(".")
-    return host == "invalid" or host.endswith(".invalid")
 
 
 def page_number(text: str | None, default: int, most: int | None) -> int:

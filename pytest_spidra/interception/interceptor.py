@@ -17,6 +17,7 @@ from pytest_spidra.interception import messages, timeouts
 from pytest_spidra.interception.upstreams import LocalUpstream, RemoteUpstream
 from pytest_spidra.scripting.steps import ok
 from pytest_spidra.traffic import endpoints
+from pytest_spidra.traffic.describe import subjects_in
 from pytest_spidra.traffic.pending import ConnectionLost, PendingRequest, UnanswerableError
 from pytest_spidra.traffic.statuses import TERMINAL
 
@@ -193,7 +194,7 @@ class Interceptor:
         self, number: int, request: Request, step: Step, answer: Reply, *, passed: float = 0.0
     ) -> Resolution:
         self._log.answered(number, answer)
-        self._progress.note(answer)
+        self._progress.note(request, answer)
         return self._resolution(request, step, answer, passed=passed)
 
     def _resolution(
@@ -227,9 +228,9 @@ class Interceptor:
 class Progress:
     """Tells a client that gets on from one that goes round in circles.
 
-    Progress is a URL that is submitted for the first time, or seen to have ended for the first time. There are
-    only so many of either, so no endless loop makes progress for ever. So is time that passes towards something that
-    is scripted to happen, a second at least, until it has happened.
+    Progress is a URL that is submitted for the first time, or a URL or job seen to have ended for the first time. There
+    are only so many of either, so no endless loop makes progress for ever. So is time that passes towards something
+    that is scripted to happen, a second at least, until it has happened.
     """
 
     def __init__(self, limit: int | None, awaits_time: Callable[[], bool]) -> None:
@@ -242,11 +243,9 @@ class Progress:
 
     def allows(self, kind: str, request: Request, now: float) -> bool:
         """Count a request; tell whether it is within the limit. `now` are the seconds since the test began."""
-        body = request.json if kind == "submit" else None
-        urls = body.get("urls") if isinstance(body, dict) else None
         self._without += 1
-        if isinstance(urls, list):
-            self._add(self._submitted, {url for url in urls if isinstance(url, str)})
+        if kind == "submit":
+            self._add(self._submitted, set(subjects_in(request.described)))
         if self.limit is None or self._without <= self.limit:
             return True
         # Asked only here: it looks at every page of every batch.
@@ -259,10 +258,12 @@ class Progress:
         """Return one that has seen nothing yet."""
         return Progress(self.limit, self._awaits_time)
 
-    def note(self, reply: Reply) -> None:
-        """Look at what was answered."""
+    def note(self, request: Request, reply: Reply) -> None:
+        """Look at what was answered: items that have ended, or a job that has none and has ended."""
         body = reply.json
         items = body.get("items") if isinstance(body, dict) else None
+        if items is None and isinstance(body, dict) and body.get("status") in TERMINAL:
+            self._add(self._ended, {request.path})
         if isinstance(items, list):
             done = {
                 str(item.get("url"))

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 def unknown_request(request: Request, *, routable: bool) -> str:
     """Say that no endpoint takes a request, which are there, and how to go on."""
     meant = endpoints.closest(request.method, request.path)
-    rows = "\n".join(f"    {row.name:<13} {row.method:<6} {row.path}" for row in endpoints.ENDPOINTS)
+    family = [row for row in endpoints.ENDPOINTS if row.family == meant.family]
+    rows = "\n".join(f"    {row.name:<13} {row.method:<6} {row.path}" for row in family)
+    others = ", ".join(dict.fromkeys(row.family for row in endpoints.ENDPOINTS if row.family != meant.family))
     asked = f"{request.method} {without_keys_in_url(request.target, request.keys)}"
     if is_beyond_the_fake(request.method, request.path):
         return _beyond_the_fake(asked, request, routable=routable)
@@ -29,22 +31,22 @@ def unknown_request(request: Request, *, routable: bool) -> str:
     route += f"\n{_route(request)}"
     return "\n\n".join(
         [
-            f"No endpoint of {'the fake Spidra answers' if routable else 'the batch API takes'} {asked}.",
+            f"No endpoint of {'the fake Spidra answers' if routable else 'those that are recorded takes'} {asked}.",
             f"The closest is {meant.name}: {meant.method} {meant.path}.",
             paragraph(
                 "Against the real API this is an error, or a call that the fake does not know: the test would "
                 "prove nothing."
                 if routable
-                else "Only the batch API is recorded and replayed; the request was not sent."
+                else "Only these endpoints are recorded and replayed; the request was not sent."
             ),
-            f"The endpoints are\n{rows}",
+            f"The endpoints of {meant.family} are\n{rows}\n{paragraph(f'besides those of {others}.')}",
             route if routable else paragraph("To fix it, correct the request."),
         ]
     )
 
 
 def _beyond_the_fake(asked: str, request: Request, *, routable: bool) -> str:
-    who = "the fake Spidra does not have it" if routable else "only the batch API is recorded and replayed"
+    who = "the fake Spidra does not have it" if routable else "it is neither recorded nor replayed"
     parts = [paragraph(f"{asked}: the real API has this endpoint, and {who}. Nothing was sent.")]
     if routable:
         parts.append(f"{paragraph('To answer it yourself, add a route of respx:')}\n{_route(request)}")

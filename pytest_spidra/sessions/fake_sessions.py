@@ -37,7 +37,7 @@ class FakeSession(Session):
         )
         self.chapters = wiring.chapters
         self.chapters.judge = functools.partial(end_chapter, self)
-        super().__init__(settings, wiring, wiring.factory)
+        super().__init__(settings, wiring, wiring.factory, wiring.job_factory)
         self.mock = wiring.api
         self.service = wiring.service
 
@@ -58,7 +58,7 @@ class ServerSession(Session):
         wiring = self._server.wiring
         self.chapters = wiring.chapters
         self.chapters.judge = functools.partial(end_chapter, self)
-        super().__init__(settings, wiring, wiring.factory)
+        super().__init__(settings, wiring, wiring.factory, wiring.job_factory)
         self.server = wiring.api
         self.service = wiring.service
 

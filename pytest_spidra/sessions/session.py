@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from contextlib import ExitStack
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from pytest_spidra.clients.libraries import Libraries
 from pytest_spidra.clients.network_guard import block_hosts, guarded_hosts
 from pytest_spidra.clock.virtual import VirtualClock
+from pytest_spidra.fixtures.endpoints import fake_only
 from pytest_spidra.settings import OPEN
 from pytest_spidra.traffic import describe, timeline
 from pytest_spidra.traffic.paragraphs import paragraph
@@ -24,8 +25,15 @@ if TYPE_CHECKING:
     from pytest_spidra.sessions.wiring import Wiring
     from pytest_spidra.settings import Settings
     from pytest_spidra.traffic.batches import Batch
+    from pytest_spidra.traffic.jobs import Job
     from pytest_spidra.traffic.log import ExchangeLog
     from pytest_spidra.verdicts.rules.base import Accusation
+
+
+def jobs_of_the_fake_only(*_: object, **__: object) -> NoReturn:
+    """Refuse to make a job of the real API."""
+    __tracebackhide__ = True
+    raise AttributeError(fake_only("spidra_job_factory"))
 
 
 class Session:
@@ -37,6 +45,8 @@ class Session:
         wiring: What stands between the client and whoever answers.
 
         factory: Makes batches.
+
+        job_factory: Makes other jobs.
     """
 
     refusal: str | None = None
@@ -51,7 +61,14 @@ class Session:
     chapters: Chapters | None = None
     """What begins a new chapter, where the fake answers."""
 
-    def __init__(self, settings: Settings, wiring: Wiring, factory: Callable[..., Batch]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        wiring: Wiring,
+        factory: Callable[..., Batch],
+        job_factory: Callable[..., Job] = jobs_of_the_fake_only,
+    ) -> None:
+        self.job_factory = job_factory
         self.settings = settings
         self.wiring = wiring
         self.factory = factory
@@ -173,6 +190,22 @@ def unreached(service: Service, log: ExchangeLog) -> Iterator[str]:
             yield f"batch.outcomes: given for {unused.url} when its attempt had begun already"
         elif unused.batches and asked <= unused.reached:  # a refused retry has asked
             yield f"batch.outcomes: no retry asked for outcome {unused.reached + 1} of {unused.count} of {unused.url}"
+    for kind, unused in service.jobs.unused_outcomes():
+        parts = [
+            item.url for state in service.jobs.states.values() for item in state.items if state.family == kind
+        ]
+        asked_for = [one for one in log if one.family == kind and one.is_submit]
+        mine = [*parts, *(subject for one in asked_for for subject in describe.subjects_in(one.request_json))]
+        if unused.url not in mine:
+            hint = did_you_mean(unused.url, mine, 0.9)
+            meant = f"\n       {hint}" if hint else ""
+            yield f"{kind}.outcomes: no {kind} had the URL {unused.url}{meant}"
+        elif unused.reached == 0:
+            yield f"{kind}.outcomes: given for {unused.url} when its {kind} had begun already"
+        else:
+            yield f"{kind}.outcomes: no {kind} came to outcome {unused.reached + 1} of {unused.count} of {unused.url}"
+    for kind, ending in service.jobs.ends:
+        yield f'{kind}.ends("{ending.status}"): no {kind} was submitted after it'
     for ending, batch_id in service.unused_ends():
         late = "no batch was submitted after it" if batch_id is None else f"batch {batch_id} had ended before"
         yield f'batch.ends("{ending.status}"): {late}'

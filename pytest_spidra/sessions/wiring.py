@@ -10,6 +10,7 @@ from pytest_spidra.fixtures.api import SpidraApi
 from pytest_spidra.fixtures.chapters import Chapters
 from pytest_spidra.fixtures.factory import BatchFactory
 from pytest_spidra.fixtures.handles import Handles
+from pytest_spidra.fixtures.job_factory import JobFactory
 from pytest_spidra.fixtures.mock import SpidraMock
 from pytest_spidra.interception.interceptor import Interceptor
 from pytest_spidra.interception.upstreams import FakeUpstream
@@ -57,6 +58,7 @@ class FakeWiring(Wiring, Generic[Mock]):
     service: Service
     factory: BatchFactory
     chapters: Chapters
+    job_factory: JobFactory
 
 
 def wire(
@@ -139,6 +141,7 @@ def wire_fake(
     """
     scripts = Scripts()
     service = Service(seed=seed)
+    service.jobs.files.base_url = base_url
     service.account.watch(log.changed)
     service.account.invalid_hosts_fail = as_recorded or answers_unknown
     upstream = FakeUpstream(service, clock, base_url, answers_unknown=answers_unknown)
@@ -183,4 +186,5 @@ def wire_fake(
         service=service,
         factory=factory,
         chapters=chapters,
+        job_factory=JobFactory(handles),
     )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from pytest_spidra.traffic.jobs import Job
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -47,14 +49,14 @@ class Batch:
         return f"<Batch {self.id} {self.status}, {len(self.urls)} URLs, {len(self.failed_urls)} failed>"
 
 
-def id_of(batch: Batch | str) -> str:
-    """Return a batch's id.
+def id_of(batch: Batch | Job | str) -> str:
+    """Return the id of a batch or job.
 
     Raises:
-        TypeError: `batch` is neither a `Batch` nor an id.
+        TypeError: `batch` is neither a `Batch` nor a `Job` nor an id.
     """
     __tracebackhide__ = True
-    if isinstance(batch, Batch):
+    if isinstance(batch, Batch | Job):
         return batch.id
     if isinstance(batch, str):
         return batch

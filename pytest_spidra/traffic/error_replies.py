@@ -23,8 +23,9 @@ TOO_MANY_REQUESTS = "Too many requests, please try again later."
 SERVICE_BUSY = "The scraping service is currently at capacity. Please retry in a few minutes."
 VALIDATION = "Request validation failed."
 
+CREDIT_LIMIT = "You have exceeded your monthly credit limit."  # documentation of a crawl's extract
+
 # No source shows these wordings.
-CREDIT_LIMIT = "Monthly credit limit reached."
 NOT_FOUND = "Batch not found."
 NO_ROUTE = "Not found."
 OVERDUE = "Your subscription payment is overdue."
@@ -90,6 +91,6 @@ def no_failed_items() -> Reply:
     return error_reply(400, NO_FAILED_ITEMS, "NO_FAILED_ITEMS")
 
 
-def already_terminal(status: str) -> Reply:
+def already_terminal(status: str, what: str = "batch") -> Reply:
     """409 ``ALREADY_TERMINAL``, the answer to a cancel that comes too late (documentation of cancel)."""
-    return error_reply(409, f"Cannot cancel a batch that is already {status}.", "ALREADY_TERMINAL")
+    return error_reply(409, f"Cannot cancel a {what} that is already {status}.", "ALREADY_TERMINAL")

@@ -28,7 +28,7 @@ class Exchange:
 
         path: Path and query below the base URL.
 
-        batch_id: The batch id in the path; after an accepted submit the new batch's id; else None.
+        batch_id: The id of the batch or job in the path; after an accepted submit that of the new one; else None.
 
         request_json: The request's body as JSON, secrets replaced; None when there was none.
 
@@ -89,14 +89,38 @@ class Exchange:
         endpoint = BY_NAME.get(self.endpoint)
         return endpoint.kind if endpoint else ""
 
+    @cached_property
+    def family(self) -> str:
+        """What the endpoint belongs to: ``batch``, ``scrape``; empty for anything else."""
+        return self.endpoint.partition(".")[0]
+
+    @property
+    def lists(self) -> str:
+        """The family whose submits can be found in it, if it is a list."""
+        endpoint = BY_NAME.get(self.endpoint)
+        return endpoint.lists if endpoint else ""
+
+    @property
+    def job_id(self) -> str | None:
+        """The same as `batch_id`, by the name that everything but a batch has for it."""
+        return self.batch_id
+
     @property
     def is_submit(self) -> bool:
         """Whether it submits work."""
         return self.kind == "submit"
 
     @property
+    def is_paid(self) -> bool:
+        """Whether it orders work that is billed, a job or something that is done at once; a retry of a batch aside."""
+        body = self.request_json if isinstance(self.request_json, dict) else {}
+        options = body.get("options")
+        dry = (options if isinstance(options, dict) else body).get("dryRun") is True
+        return self.kind in {"submit", "instant"} and not dry
+
+    @property
     def is_look(self) -> bool:
-        """Whether it looks at one batch."""
+        """Whether it looks at one batch or job."""
         return self.kind == "look"
 
     @property

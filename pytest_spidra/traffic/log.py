@@ -10,7 +10,7 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, overload
 
 from pytest_spidra.traffic import mermaid, timeline
-from pytest_spidra.traffic.endpoints import check_name
+from pytest_spidra.traffic.endpoints import check_name, new_id
 from pytest_spidra.traffic.exchanges import Call, Exchange
 from pytest_spidra.traffic.redaction import Redaction, without_keys, without_keys_in_url
 from pytest_spidra.traffic.senders import Senders, merged
@@ -135,7 +135,7 @@ class ExchangeLog(Sequence[Exchange]):
                     method=request.method,
                     path=without_keys_in_url(request.target, request.keys),
                     batch_id=batch_id,
-                    request_json=self._redaction.body(request.json, request.keys),
+                    request_json=self._redaction.body(request.described, request.keys),
                     headers=self._redaction.headers(request),
                     scripted=scripted,
                     waited=None if last is None else round(sent_at - last, 6),
@@ -148,8 +148,10 @@ class ExchangeLog(Sequence[Exchange]):
     def answered(self, ticket: int, reply: Reply) -> None:
         """Note what upstream replied."""
         reply = self._redaction.reply(reply)
-        new = reply.json.get("batchId") if isinstance(reply.json, dict) else None
-        changes = {"batch_id": new} if isinstance(new, str) else {}
+        place = ticket - self._before - 1
+        exchange = self._exchanges[place] if place >= 0 else None
+        new = new_id(exchange.endpoint, reply.json) if exchange else None
+        changes = {"batch_id": new} if new else {}
         self._put(ticket, answered=reply.status, answered_json=reply.json, **changes)
 
     def is_open(self, ticket: int) -> bool:

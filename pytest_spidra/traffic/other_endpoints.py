@@ -10,33 +10,7 @@ import re
 from pytest_spidra.traffic import endpoints
 
 _OTHERS = """
-POST /scrape
-GET /scrape/{id}
-POST /crawl
-GET /crawl/history
-GET /crawl/stats
-GET /crawl/job/{id}
-GET /crawl/{id}
-DELETE /crawl/{id}
-GET /crawl/{id}/pages
-POST /crawl/{id}/extract
-POST /crawl/{id}/retry/{id}
-GET /crawl/{id}/download
-GET /crawl/{id}/report
-POST /search
-GET /search/{id}
-POST /map
-POST /parse
-GET /parse/{id}
-POST /parse/batch
-GET /parse/batch/{id}
-POST /parse/uploads
 GET /parse/files/{id}
-DELETE /parse/files/{id}
-GET /scrape-logs
-GET /scrape-logs/{id}
-GET /usage-stats
-GET /account
 """
 OTHERS = tuple(line for line in _OTHERS.splitlines() if line)
 _PATTERNS = tuple(re.compile(line.replace("{id}", "[^/ ]+") + "/?") for line in OTHERS)

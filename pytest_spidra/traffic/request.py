@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
+from pytest_spidra.traffic.multipart import form_of
 from pytest_spidra.traffic.strict_json import json_or_none
 
 if TYPE_CHECKING:
@@ -57,6 +58,11 @@ class Request:
     def json(self) -> Any:
         """The body as JSON, None when it is empty or no JSON."""
         return json_or_none(self.content)
+
+    @cached_property
+    def described(self) -> Any:
+        """The body as it is logged and compared: JSON, or of a body of several parts their values and its files' digests."""
+        return form_of(self.headers.get("content-type", ""), self.content) if self.json is None else self.json
 
     @cached_property
     def parameters(self) -> dict[str, str]:

@@ -10,7 +10,7 @@ from pytest_spidra.traffic.batches import Batch, id_of
 from pytest_spidra.traffic.statuses import TERMINAL, UNFINISHED
 from pytest_spidra.verdicts.assertion_base import AssertionBase, count_of, seconds_of
 from pytest_spidra.verdicts.assertion_base import times as in_words
-from pytest_spidra.verdicts.rules.evidence import ROUNDING, accepted, dicts_in, field_of, looked
+from pytest_spidra.verdicts.rules.evidence import ROUNDING, accepted, dicts_in, field_of, id_in, looked
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -216,6 +216,6 @@ def _status(exchange: Exchange, batch_id: str) -> str | None:
         return str(field_of(exchange, "status"))
     if exchange.is_list:
         for job in dicts_in(field_of(exchange, "jobs")):
-            if job.get("uuid") == batch_id:
+            if id_in(job) == batch_id:
                 return str(job.get("status"))
     return None

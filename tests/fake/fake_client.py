@@ -6,9 +6,10 @@ import json
 from urllib.parse import urlencode
 
 from pytest_spidra.fake.account import Account
+from pytest_spidra.fake.job import ME
 from pytest_spidra.fake.outcomes import batch_end
 from pytest_spidra.fake.placing import place
-from pytest_spidra.fake.service import ME, Service
+from pytest_spidra.fake.service import Service
 from pytest_spidra.traffic.request import Request
 
 NOW = 1_705_312_800_000_000

@@ -7,7 +7,9 @@ from fake_client import NOW
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pytest_spidra.fake.account import Account, CreditAccounting, Quota, RateLimit
+from pytest_spidra.fake.account import Account
+from pytest_spidra.fake.credits import CreditAccounting
+from pytest_spidra.fake.quota import Quota, RateLimit
 from pytest_spidra.traffic.reply import Reply
 
 SECOND = 1_000_000
@@ -29,7 +31,19 @@ WRONG = [
     ],
     *[("concurrency", value) for value in (0, -1, 1.5, "2", True, [])],
     *[("outputs", value) for value in ("json", None, [1], 5)],
-    *[("schema_warnings", value) for value in ("a warning", None, [1])],
+    *[("schema_warnings", value) for value in ("a warning", 5, [1])],
+    *[("crawl_pending_cap", value) for value in (-1, "5", True)],
+    *[("crawl_max_pages", value) for value in (0, None, "5")],
+    *[("crawl_cancel", value) for value in ("failed", None)],
+    *[("crawl_progress", value) for value in ("both", None)],
+    *[("crawl_data", value) for value in ("xml", None)],
+    *[("crawl_page_limit", value) for value in (0, 1001, None)],
+    *[("price_per_extraction", value) for value in (-1, 1.5)],
+    *[("plan", value) for value in (None, 5)],
+    *[("parse_wait", value) for value in (-1, "50", None)],
+    *[("parse_max_bytes", value) for value in (-1, 1.5)],
+    *[("search_wait", value) for value in (-1, "20", True, None, float("inf"))],
+    *[("scrape_pending_cap", value) for value in (-1, "10", True, 1.5)],
     *[("refuse_unknown_fields", value) for value in (1, None, "no")],
     *[("invalid_hosts_fail", value) for value in (1, None, "yes")],
     *[("timestamps", value) for value in ("microseconds", None, 3, [], {})],
@@ -49,7 +63,19 @@ RIGHT = [
     ],
     *[("concurrency", value) for value in (None, 1, 5)],
     *[("outputs", value) for value in ([], ["json"], {"json"})],
-    *[("schema_warnings", value) for value in ([], ["A warning."])],
+    *[("schema_warnings", value) for value in (None, [], ["A warning."])],
+    *[("crawl_pending_cap", value) for value in (None, 0, 5)],
+    *[("crawl_max_pages", value) for value in (1, 50)],
+    *[("crawl_cancel", value) for value in ("completed", "cancelled")],
+    *[("crawl_progress", value) for value in ("message", "pages")],
+    *[("crawl_data", value) for value in ("text", "object")],
+    *[("crawl_page_limit", value) for value in (1, 1000)],
+    *[("price_per_extraction", value) for value in (0, 1)],
+    *[("plan", value) for value in ("Pro",)],
+    *[("parse_wait", value) for value in (0, 50)],
+    *[("parse_max_bytes", value) for value in (0, 100)],
+    *[("search_wait", value) for value in (0, 1.5, 20)],
+    *[("scrape_pending_cap", value) for value in (None, 0, 10)],
     *[("refuse_unknown_fields", value) for value in (True, False)],
     *[("invalid_hosts_fail", value) for value in (True, False)],
     *[("timestamps", value) for value in ("seconds", "milliseconds")],

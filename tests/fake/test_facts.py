@@ -7,8 +7,8 @@ import pytest
 from fake_client import BATCHES, KEY, NOW, Client, urls
 
 from pytest_spidra.fake import serializers
-from pytest_spidra.fake.account import RateLimit
 from pytest_spidra.fake.outcomes import completed, failed, stuck
+from pytest_spidra.fake.quota import RateLimit
 from pytest_spidra.traffic import error_replies
 from pytest_spidra.traffic.reply import Reply
 

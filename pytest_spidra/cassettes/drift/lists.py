@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from pytest_spidra.cassettes.drift.shapes import Difference, differences
 from pytest_spidra.fake import serializers
-from pytest_spidra.fake.service import LIST_LIMIT, LIST_LIMIT_MOST, Service
+from pytest_spidra.fake.batches import LIST_LIMIT, LIST_LIMIT_MOST
+from pytest_spidra.fake.service import Service
 from pytest_spidra.traffic.statuses import TERMINAL, BatchStatus
 
 if TYPE_CHECKING:

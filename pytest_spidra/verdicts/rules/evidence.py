@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from pytest_spidra.traffic import describe
+from pytest_spidra.traffic.endpoints import new_id
 
 if TYPE_CHECKING:
     from pytest_spidra.traffic.exchanges import Exchange
@@ -83,10 +84,34 @@ def dicts_in(value: Any) -> list[dict[str, Any]]:
 
 
 def options_of(exchange: Exchange) -> str:
-    """Return a submit's body without its URLs, as text that can be compared."""
+    """Return a submit's body without its URLs, as text that can be compared: with one of the same endpoint."""
     body = exchange.request_json
     rest = {name: value for name, value in body.items() if name != "urls"} if isinstance(body, dict) else body
-    return json.dumps(rest, sort_keys=True)
+    return f"{exchange.family} {json.dumps(rest, sort_keys=True)}"
+
+
+def ids_listed(exchange: Exchange) -> list[str]:
+    """Return the ids of the batches or crawls on a page of a list."""
+    return [id_in(job) for job in dicts_in(field_of(exchange, "jobs"))]
+
+
+def urls_logged(exchange: Exchange) -> set[str]:
+    """Return the URLs that a page of the logs shows."""
+    data = field_of(exchange, "data")
+    logs = dicts_in(data.get("logs")) if isinstance(data, dict) else []
+    return {str(one.get("url")) for log in logs for one in dicts_in(log.get("urls"))}
+
+
+def id_in(job: dict[str, Any]) -> str:
+    """Return the id that a row of a list has: a batch's ``uuid``, a crawl's ``id``."""
+    return str(job.get("uuid", job.get("id")))
+
+
+def told(exchange: Exchange) -> bool:
+    """Whether the client knows what came of an order: the id of what was queued, or what was done at once."""
+    return looked(exchange) and bool(
+        exchange.kind == "instant" or new_id(exchange.endpoint, exchange.seen_json)
+    )
 
 
 def accepted(exchange: Exchange) -> bool:
@@ -117,12 +142,76 @@ def work_of(exchange: Exchange) -> list[Work]:
     """Return each piece of work that a submit asks for, once."""
     kept = vars(exchange)
     if "_work" not in kept:
-        keys, options = keys_of(exchange), options_of(exchange)
-        kept["_work"] = [(keys, options, url) for url in dict.fromkeys(describe.urls_of(exchange))]
+        kept["_work"] = _work_in(exchange)
     work: list[Work] = kept["_work"]
     return work
 
 
-def count_urls(count: int) -> str:
-    """Return so many URLs in words: ``URL``, ``3 URLs``."""
-    return "URL" if count == 1 else f"{count} URLs"
+def _work_in(exchange: Exchange) -> list[Work]:
+    keys, options = keys_of(exchange), options_of(exchange)
+    if exchange.family not in {"batch", "scrape"}:
+        subjects = describe.subjects_in(exchange.request_json)
+        body = exchange.request_json if isinstance(exchange.request_json, dict) else {}
+        asked = {name: value for name, value in body.items() if name != "wait"}
+        if not body and exchange.is_submit:
+            return []
+        return [(keys, f"{exchange.path} {json.dumps(asked, sort_keys=True)}", "".join(subjects))]
+    if exchange.family == "batch":
+        return [(keys, options, url) for url in dict.fromkeys(describe.urls_of(exchange))]
+    # What is to be done on a page stands beside its URL.
+    listed = dicts_in(exchange.request_json.get("urls")) if isinstance(exchange.request_json, dict) else []
+    told = [
+        (json.dumps(one, sort_keys=True), one["url"]) for one in listed if isinstance(one.get("url"), str)
+    ]
+    return [(keys, f"{options} {own}", url) for own, url in dict.fromkeys(told)]
+
+
+def results_in(body: dict[str, Any]) -> list[str]:
+    """Return the URLs of which a look shows a result that is worth keeping."""
+    if "items" in body:
+        items = dicts_in(body["items"])
+        return [
+            str(item.get("url"))
+            for item in items
+            if item.get("status") == "completed" and item.get("result") not in NO_RESULT
+        ]
+    result = body.get("result")
+    if (
+        body.get("status") != "completed"
+        or not isinstance(result, dict)
+        or result.get("content") in NO_RESULT
+    ):
+        return []
+    if result.get("ai_extraction_failed") or result.get("extraction_empty"):
+        return []
+    pages = dicts_in(result.get("data"))
+    return [str(one.get("url")) for one in pages if one.get("success") and not one.get("lowContent")]
+
+
+def advice(exchange: Exchange) -> str | None:
+    """Return what can be done about a submit whose reply was lost, where it is not to look in the list of batches."""
+    return _ADVICE.get(exchange.family)
+
+
+_ADVICE = {
+    "crawl": (
+        "Look for the crawl in GET /crawl/history before you send it again: what was lost stands there, an extraction "
+        "with its source_job_id. A page that was tried again shows its new data in GET /crawl/{jobId}/pages."
+    ),
+    "parse": (
+        "Parse without wait, which brings the jobId at once, and upload what is large first, so that its fileId is known: "
+        "a parse stands in no list, and what is lost is paid."
+    ),
+    "map": (
+        "Be ready to wait longer for a map, and count how often you pay again: it has no jobId and stands in no list, so "
+        "what is lost is paid."
+    ),
+    "scrape": (
+        "Look for its URL in GET /scrape-logs before you send it again: there is no list of scrapes and the logs name no "
+        "jobId, but GET /scrape-logs/{uuid} has the result of what was done."
+    ),
+    "search": (
+        "Search without wait, which brings the jobId at once, or be ready to wait longer than the 20 s for which it is "
+        "held, and count how often you pay again: there is no list of searches to look in, what is lost is paid."
+    ),
+}

@@ -23,7 +23,11 @@ class MissingKey(Rule):
 
     def sent(self, exchange: Exchange) -> None:
         # A route of the user's own may be open to all.
-        if not keys_of(exchange) and (exchange.endpoint or exchange.answered == 401):
+        if (
+            exchange.kind != "file"
+            and not keys_of(exchange)
+            and (exchange.endpoint or exchange.answered == 401)
+        ):
             claim = (
                 f"{describe.request(exchange)} (#{exchange.number}) has neither x-api-key nor a bearer token."
             )

@@ -6,15 +6,17 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from pytest_spidra.traffic.endpoints import new_id
+from pytest_spidra.traffic.statuses import TERMINAL
 from pytest_spidra.verdicts.rules.evidence import (
-    NO_RESULT,
     Work,
     dicts_in,
     field_of,
+    id_in,
     is_fresh,
-    keys_of,
     looked,
-    options_of,
+    results_in,
+    work_of,
 )
 
 if TYPE_CHECKING:
@@ -25,8 +27,7 @@ if TYPE_CHECKING:
 class BatchKnowledge:
     """What the client knows of one batch: from the last look at it, or from what it did to it since."""
 
-    options: str | None = None
-    keys: frozenset[str] = frozenset()
+    works: dict[str, Work] = field(default_factory=dict)  # what the submit asked for, by URL
     accepted: Exchange | None = None  # the submit whose reply told its id
     status: str | None = None
     failed: int | None = None
@@ -49,7 +50,7 @@ class Knowledge:
         if exchange.is_list and looked(exchange):
             self.lists[exchange.path] = _gist_of_list(exchange)
             for job in dicts_in(field_of(exchange, "jobs")):
-                self._look(self.batches[str(job.get("uuid"))], exchange, job)
+                self._look(self.batches[id_in(job)], exchange, job)
         if exchange.batch_id is None:
             return
         batch = self.batches[exchange.batch_id]
@@ -63,10 +64,11 @@ class Knowledge:
     @staticmethod
     def _act(batch: BatchKnowledge, exchange: Exchange) -> None:
         """Take in what came of something that the client did to a batch."""
-        if exchange.is_submit and looked(exchange) and field_of(exchange, "batchId"):
-            batch.options, batch.keys, batch.accepted = options_of(exchange), keys_of(exchange), exchange
+        if exchange.is_submit and looked(exchange) and new_id(exchange.endpoint, exchange.seen_json):
+            batch.works, batch.accepted = {work[2]: work for work in work_of(exchange)}, exchange
             if batch.told is None:
-                batch.status, batch.told = "pending", exchange
+                ended = field_of(exchange, "status")  # a submit that was held shows the end at once
+                batch.status, batch.told = ended if ended in TERMINAL else "pending", exchange
         elif exchange.is_retry and not exchange.failed:
             batch.status, batch.failed, batch.told = "running", 0, exchange
             batch.items = {
@@ -102,21 +104,20 @@ class Knowledge:
         status, count = body.get("status"), body.get("completedCount")
         batch.status = status if isinstance(status, str) else None
         batch.failed, batch.look, batch.told = body.get("failedCount"), exchange, exchange
-        if "items" not in body:
-            return
-        items = dicts_in(body["items"])
-        batch.items = {str(item.get("url")): str(item.get("status")) for item in items}
-        if batch.options is None or count == batch.completed:
-            return
+        if "items" in body:
+            items = dicts_in(body["items"])
+            batch.items = {str(item.get("url")): str(item.get("status")) for item in items}
+            if count == batch.completed:
+                return
         batch.completed = count if isinstance(count, int) else 0
-        for item in items:
-            if item.get("status") == "completed" and item.get("result") not in NO_RESULT:
-                self.completed.setdefault((batch.keys, batch.options, str(item.get("url"))), exchange)
+        for url in results_in(body) if batch.works else ():
+            if work := batch.works.get(url):
+                self.completed.setdefault(work, exchange)
 
 
 def _gist_of_list(exchange: Exchange) -> str:
     kept = vars(exchange)  # asked twice of each
     if "_gist" not in kept:
         jobs = dicts_in(field_of(exchange, "jobs"))
-        kept["_gist"] = repr([(job.get("uuid"), job.get("status"), job.get("failedCount")) for job in jobs])
+        kept["_gist"] = repr([(id_in(job), job.get("status"), job.get("failedCount")) for job in jobs])
     return str(kept["_gist"])

@@ -11,12 +11,13 @@ from pytest_spidra.verdicts.rules.evidence import (
     FATE_UNKNOWN,
     Work,
     accepted,
-    count_urls,
-    dicts_in,
-    field_of,
+    advice,
+    ids_listed,
     is_fresh,
     keys_of,
     looked,
+    told,
+    urls_logged,
     work_of,
 )
 
@@ -30,6 +31,7 @@ class DoubleSubmission(Rule):
     name = "double-submission"
     why = "Both batches are scraped and both are billed: the same pages are paid twice."
     fix = "After a submit whose reply was lost, look for the batch in GET /batch/scrape before sending it again."
+    why_job = "Both jobs are done and both are billed: the same is paid twice."
     covers = frozenset({"blind-resend"})
 
     def __init__(self, *given: Any) -> None:
@@ -39,7 +41,7 @@ class DoubleSubmission(Rule):
         self._roots: dict[int, Exchange] = {}  # of a submit that repeats another, the first of the row
 
     def sent(self, exchange: Exchange) -> None:
-        if not exchange.is_submit or not accepted(exchange):
+        if not exchange.is_paid or not accepted(exchange):
             return
         again: dict[int, list[Work]] = {}
         for work in work_of(exchange):
@@ -52,21 +54,26 @@ class DoubleSubmission(Rule):
             root = self._roots[exchange.number]
             count = sum(map(len, again.values()))
             claim = (
-                f"The service accepted the same {count_urls(count)} twice, in #{last.number} and "
+                f"The service accepted the same {describe.things(exchange, count)} twice, in #{last.number} and "
                 f"#{exchange.number}; of #{last.number} the client saw {describe.result(last)}."
             )
-            self.accuse(root.number, claim, [last], exchange)
+            why = None if exchange.family == "batch" else self.why_job
+            self.accuse(root.number, claim, [last], exchange, why=why, fix=advice(exchange))
 
     def seen(self, exchange: Exchange) -> None:
-        if exchange.is_submit and accepted(exchange):
-            if not (looked(exchange) and field_of(exchange, "batchId")):
+        if exchange.is_paid and accepted(exchange):
+            if not told(exchange):
                 self._unseen |= dict.fromkeys(work_of(exchange), exchange)
                 self._lost[exchange.batch_id] = exchange
         elif (exchange.is_look or exchange.is_cancel) and looked(exchange):
             self._found(exchange.batch_id)
         elif exchange.is_list and looked(exchange):
-            for job in dicts_in(field_of(exchange, "jobs")):
-                self._found(str(job.get("uuid")))
+            for job in ids_listed(exchange):
+                self._found(job)
+            logged = urls_logged(exchange)
+            for work in [work for work in self._unseen if work[2] in logged]:
+                if self._unseen[work].family == exchange.lists:
+                    del self._unseen[work]
 
     def _found(self, batch_id: str | None) -> None:
         """The client has found a batch: to submit the same again is on purpose now."""
@@ -100,7 +107,7 @@ class BlindResend(Rule):
             first = self._retries.pop(exchange.batch_id, None)
             if first and is_fresh(first, exchange) and keys_of(first) == keys_of(exchange):
                 self._accuse(first, exchange, describe.request(exchange))
-        elif exchange.is_submit:
+        elif exchange.is_paid:
             again = [self._submits.pop(work, None) for work in self._works(exchange)]
             firsts = [first for first in again if first and is_fresh(first, exchange)]
             if firsts:
@@ -108,7 +115,7 @@ class BlindResend(Rule):
                 what = (
                     describe.request(exchange)
                     if whole
-                    else f"{count_urls(len(firsts))} of #{firsts[-1].number}"
+                    else f"{describe.things(exchange, len(firsts))} of #{firsts[-1].number}"
                 )
                 self._accuse(firsts[-1], exchange, what)
 
@@ -120,24 +127,32 @@ class BlindResend(Rule):
             f"(#{first.number}) without a look at what had become of it."
         )
         why, fix = (self.why_retry, self.fix_retry) if exchange.is_retry else (None, None)
+        if exchange.is_paid:
+            fix = advice(exchange)
         self.accuse(root.number, claim, [first], exchange, why=why, fix=fix)
 
     def seen(self, exchange: Exchange) -> None:
-        if exchange.seen in FATE_UNKNOWN and exchange.is_submit:
+        if exchange.seen in FATE_UNKNOWN and exchange.is_paid:
             self._submits |= dict.fromkeys(self._works(exchange), exchange)
             if exchange.batch_id:
                 self._lost[exchange.batch_id] = exchange
         elif exchange.seen in FATE_UNKNOWN and exchange.is_retry:
             self._retries[exchange.batch_id] = exchange
         elif exchange.is_list and looked(exchange):
-            self._submits.clear()
-            self._lost.clear()
-            self._retries.clear()
+            self._forget(self._submits, exchange.lists)
+            self._forget(self._lost, exchange.lists)
+            self._forget(self._retries, exchange.lists)
         elif exchange.is_look and looked(exchange):
             # It tells of this batch alone, and of a submit only when it is the very batch that was lost.
             self._retries.pop(exchange.batch_id, None)
             if lost := self._lost.pop(exchange.batch_id or "", None):
                 self._submits = {work: one for work, one in self._submits.items() if one is not lost}
+
+    @staticmethod
+    def _forget(lost: dict[Any, Exchange], family: str) -> None:
+        """The client has looked for whatever it may have submitted of that family."""
+        for one in [one for one, exchange in lost.items() if exchange.family == family]:
+            del lost[one]
 
     @staticmethod
     def _works(exchange: Exchange) -> list[object]:
@@ -173,6 +188,8 @@ class ResubmittedUnfinished(Rule):
     name = "resubmitted-unfinished"
     why = "The first batch goes on and is billed when it ends; the second one is billed as well."
     fix = "Keep polling the batch you have, or cancel it before you submit its URLs again."
+    why_job = "The first job goes on and is billed when it ends, whoever waits for it; the second one is billed as well."
+    fix_job = "Keep the jobId and poll it on: a timeout of the client ends the waiting, not the job."
 
     def __init__(self, *given: Any) -> None:
         super().__init__(*given)
@@ -192,10 +209,11 @@ class ResubmittedUnfinished(Rule):
             batch = self.knowledge.batches[batch_id]
             if batch.told:
                 claim = (
-                    f"#{exchange.number} submits the same {count_urls(count)} again while their batch, last known "
-                    f"from #{batch.told.number}, was {batch.status}; the client never came back to it."
+                    f"#{exchange.number} submits the same {describe.things(exchange, count)} again while their {describe.noun(exchange)}, "
+                    f"last known from #{batch.told.number}, was {batch.status}; the client never came back to it."
                 )
-                self.accuse(batch_id, claim, [batch.told], exchange)
+                why, fix = (None, None) if exchange.family == "batch" else (self.why_job, self.fix_job)
+                self.accuse(batch_id, claim, [batch.told], exchange, why=why, fix=fix)
 
     def _unfinished(self, batch_id: str, url: str, exchange: Exchange) -> bool:
         batch = self.knowledge.batches[batch_id]
@@ -204,11 +222,11 @@ class ResubmittedUnfinished(Rule):
         return batch.items.get(url, "pending") in UNFINISHED
 
     def seen(self, exchange: Exchange) -> None:
-        if exchange.is_submit and not exchange.failed and exchange.batch_id and field_of(exchange, "batchId"):
+        if exchange.is_submit and exchange.batch_id and told(exchange):
             self._batch_of |= dict.fromkeys(work_of(exchange), exchange.batch_id)
         elif exchange.is_list and looked(exchange):
-            for job in dicts_in(field_of(exchange, "jobs")):
-                self.withdraw(str(job.get("uuid")))
+            for job in ids_listed(exchange):
+                self.withdraw(job)
 
 
 class DuplicateUrls(Rule):
@@ -225,9 +243,7 @@ class DuplicateUrls(Rule):
             return
         url = next(url for place, url in enumerate(urls) if url in urls[:place])
         more = len(urls) - len(set(urls))
-        claim = (
-            f"#{exchange.number} submits {url} {urls.count(url)} times; {count_urls(more)} too many in all."
-        )
+        claim = f"#{exchange.number} submits {url} {urls.count(url)} times; {describe.things(exchange, more)} too many in all."
         if more == 1:
             claim = f"#{exchange.number} submits {url} twice."
         self.accuse(tuple(sorted(urls)), claim, [], exchange)

@@ -60,7 +60,7 @@ class PollAfterTerminal(Rule):
         if len(looks) >= LOOKS_AFTER_THE_END:
             claim = (
                 f"{describe.request(exchange)} was sent {LOOKS_AFTER_THE_END} times or more after #{ended.number} had "
-                f"shown the batch {field_of(ended, 'status')}."
+                f"shown the {describe.noun(ended)} {field_of(ended, 'status')}."
             )
             evidence = [ended, *looks[:-1]] if len(looks) == LOOKS_AFTER_THE_END else []
             self.accuse((sender, batch_id, ended.number), claim, evidence, exchange, sender=sender)

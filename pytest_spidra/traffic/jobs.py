@@ -1,0 +1,53 @@
+"""The handle of a job that tests hold: a scrape, say."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+
+class Job:
+    """One job that is no batch, seen without asking the API for it.
+
+    Reading it is no look: it neither moves the job on nor stands in the exchange log. Two handles are equal when
+    their ids are, and wherever a job is asked for, its id does as well.
+    """
+
+    def __init__(
+        self,
+        kind: str,
+        id: str,  # noqa: A002 - users write job.id
+        parts: Sequence[str],
+        view: Callable[[], dict[str, Any]],
+    ) -> None:
+        self.kind = kind
+        self.id = id
+        self.urls = list(parts)
+        self._view = view
+
+    @property
+    def status(self) -> str:
+        """Its status at this moment, in the words of its kind: a scrape is ``waiting``, ``active``, ``delayed`` and so on."""
+        status: str = self._view()["status"]
+        return status
+
+    @property
+    def result(self) -> Any:
+        """The ``result`` that a look would show at this moment, None until there is one."""
+        return self._view().get("result")
+
+    @property
+    def error(self) -> str | None:
+        """The ``error`` that a look would show at this moment, None without one."""
+        return self._view().get("error")
+
+    def __eq__(self, other: object) -> bool:
+        return self.id == other.id if isinstance(other, Job) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self.id)
+
+    def __repr__(self) -> str:
+        return f"<Job {self.id} ({self.kind}) {self.status}>"
