@@ -14,7 +14,6 @@ from pytest_spidra import (
     service_busy,
     too_many_pending,
 )
-from pytest_spidra.scripting.lost import TRANSPORT_ERRORS
 
 URLS = ["https://a.example/", "https://b.example/"]
 ENDPOINTS = {
@@ -24,6 +23,10 @@ ENDPOINTS = {
     "batch.cancel": ("DELETE", "/batch/scrape/{id}", None),
     "batch.retry": ("POST", "/batch/scrape/{id}/retry", None),
 }
+TRANSPORT_ERRORS = (
+    *("ConnectError", "ConnectTimeout", "PoolTimeout", "WriteError", "WriteTimeout", "ReadError"),
+    *("ReadTimeout", "CloseError", "RemoteProtocolError", "LocalProtocolError", "ProxyError"),
+)
 HEALTHY = {"batch.submit": 202, "batch.get": 200, "batch.list": 200, "batch.cancel": 200, "batch.retry": 202}
 
 REPLIES = [

@@ -13,7 +13,6 @@ import requests
 from wire import connected, replies, request, rest, said, statuses, submit
 
 from pytest_spidra import gateway_error, http_error, ok, reply_lost, request_lost
-from pytest_spidra.scripting.lost import TRANSPORT_ERRORS
 from pytest_spidra.server import listener as listeners
 from pytest_spidra.sessions import server as servers
 from pytest_spidra.sessions.server import Server
@@ -128,7 +127,9 @@ def test_a_cut_off_body_comes_in_a_whole_message(server, http):
     assert (page.status_code, page.headers["content-type"]) == (502, "text/html")
 
 
-@pytest.mark.parametrize("name", TRANSPORT_ERRORS)
+@pytest.mark.parametrize(
+    "name", ["ConnectError", "WriteError", "ReadError", "CloseError", "RemoteProtocolError", "ProxyError"]
+)
 def test_the_log_calls_a_break_what_the_client_sees(server, http, name):
     """It has connected and sent its request: more than two ways to break are not left to it."""
     server.batch.list.script(reply_lost(name), request_lost(name))
