@@ -23,6 +23,9 @@ class RateLimit:
         reset: What ``RateLimit-Reset`` holds: ``"delta"``, seconds from now as both SDKs read it, or
             ``"timestamp"``, Unix seconds as the documentation says.
 
+        style: Which headers tell: ``"draft-6"``, four of their own as the documentation has them, ``"draft-7"`` and
+            ``"draft-8"``, all in ``RateLimit``. The vendor's own fixtures are of draft 8; no source shows a live reply.
+
         retry_after: Whether a 429 carries ``Retry-After``. No documentation page names it.
     """
 
@@ -30,6 +33,7 @@ class RateLimit:
     per_seconds: float = 900.0
     reset: Literal["delta", "timestamp"] = "delta"
     retry_after: bool = True
+    style: Literal["draft-6", "draft-7", "draft-8"] = "draft-6"
 
     def __post_init__(self) -> None:
         if type(self.requests) is not int or self.requests < 0:
@@ -41,6 +45,9 @@ class RateLimit:
             raise ValueError(msg)
         if self.reset not in ("delta", "timestamp"):
             msg = f'RateLimit(reset=…) is "delta" or "timestamp", not {self.reset!r}'
+            raise ValueError(msg)
+        if self.style not in ("draft-6", "draft-7", "draft-8"):
+            msg = f'RateLimit(style=…) is "draft-6", "draft-7" or "draft-8", not {self.style!r}'
             raise ValueError(msg)
         if type(self.retry_after) is not bool:
             msg = f"RateLimit(retry_after=…) is True or False, not {self.retry_after!r}"
@@ -76,15 +83,28 @@ class Quota:
             self.opened, self.used = now, 0
         self.used += 1
         left = -(-(self.opened + length - now) // MICROSECONDS)
-        headers = {
-            "ratelimit-policy": f"{limit.requests};w={limit.per_seconds:g}",
-            "ratelimit-limit": str(limit.requests),
-            "ratelimit-remaining": str(max(limit.requests - self.used, 0)),
-            "ratelimit-reset": str(
-                left if limit.reset == "delta" else -(-(self.opened + length) // MICROSECONDS)
-            ),
-        }
+        reset = left if limit.reset == "delta" else -(-(self.opened + length) // MICROSECONDS)
+        headers = _headers(limit, max(limit.requests - self.used, 0), reset)
         within = self.used <= limit.requests
         if not within and limit.retry_after:
             headers["retry-after"] = str(left)
         return headers, within
+
+
+def _headers(limit: RateLimit, left: int, reset: int) -> dict[str, str]:
+    """Return the headers that tell how many requests are left, and when there are more again."""
+    window = f"{limit.per_seconds:g}"
+    if limit.style == "draft-8":
+        return {
+            "ratelimit-policy": f'"default";q={limit.requests};w={window}',
+            "ratelimit": f'"default";r={left};t={reset}',
+        }
+    policy = {"ratelimit-policy": f"{limit.requests};w={window}"}
+    if limit.style == "draft-7":
+        return {**policy, "ratelimit": f"limit={limit.requests}, remaining={left}, reset={reset}"}
+    return {
+        **policy,
+        "ratelimit-limit": str(limit.requests),
+        "ratelimit-remaining": str(left),
+        "ratelimit-reset": str(reset),
+    }

@@ -76,7 +76,7 @@ FAILING = {
     "a request that the API does not have": (
         "        try:\n            client.get('/pets')\n        except BaseException:\n            pass\n",
         (),
-        "Only the batch API is recorded and replayed; the request was not sent.",
+        "Only these endpoints are recorded and replayed; the request was not sent.",
     ),
     "the real connection breaks": (
         "        client.get('/batch/scrape')\n",

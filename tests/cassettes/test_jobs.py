@@ -66,3 +66,24 @@ def test_one(spidra_api, spidra_job_factory):
     result = suite(source)(*record())
     result.assert_outcomes(failed=1, passed=1)
     assert "spidra_job_factory belongs to the fake service" in failure(result)
+
+
+def test_crawls_maps_and_documents_are_recorded_and_replayed(suite, record, api):
+    run = suite("""
+def test_crawl(spidra_api):
+    client = spidra.Spidra(api_key=spidra_api.api_key, api_url=spidra_api.base_url)
+    assert len(client.crawl("https://shop.example", poll_interval=PAUSE).result) == 3
+    assert client.crawl_history(limit=1).jobs[0].pages_crawled == 3
+
+def test_map(spidra_api):
+    client = spidra.Spidra(api_key=spidra_api.api_key, api_url=spidra_api.base_url)
+    assert client.map("https://shop.example").total == 3
+
+def test_document(spidra_api):
+    client = spidra.Spidra(api_key=spidra_api.api_key, api_url=spidra_api.base_url)
+    assert client.parse(b"%PDF", file_name="a.pdf").total_pages == 2
+""")
+    run(*record()).assert_outcomes(passed=6)
+    api.requests()
+    run("-k", "replay", "--spidra-record=none").assert_outcomes(passed=3, deselected=3)
+    assert api.requests() == []

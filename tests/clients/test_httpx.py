@@ -681,7 +681,7 @@ def test_the_patched_methods_keep_their_names_and_docs(spidra_mock):
 def test_a_route_of_the_user_s_own_does_its_work_once_for_each_request(spidra_mock, client):
     """Looking whether it takes a request is not asking it."""
     seen = []
-    route = spidra_mock.router.get(path__regex="/account$")
+    route = spidra_mock.router.get(path__regex="/monitors$")
     route.mock(side_effect=lambda request: seen.append(request.url.path) or httpx.Response(200))
-    client.get("/account")
-    assert seen == ["/api/account"]
+    client.get("/monitors")
+    assert seen == ["/api/monitors"]

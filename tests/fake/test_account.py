@@ -283,3 +283,27 @@ def test_no_window_lets_more_requests_through_than_the_limit(requests, length, p
     windows = [end for end, _ in through]
     assert all(windows.count(end) <= requests for end in windows)
     assert all(int(remaining) < requests for _, remaining in through)
+
+
+STYLES = {
+    "draft-6": {
+        "ratelimit-policy": "2;w=60",
+        "ratelimit-limit": "2",
+        "ratelimit-remaining": "0",
+        "ratelimit-reset": "60",
+    },
+    "draft-7": {"ratelimit-policy": "2;w=60", "ratelimit": "limit=2, remaining=0, reset=60"},
+    "draft-8": {"ratelimit-policy": '"default";q=2;w=60', "ratelimit": '"default";r=0;t=60'},
+}
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_the_quota_is_told_in_the_headers_of_the_three_drafts(style):
+    """The SDK reads each of them."""
+    quota = Quota(Account(rate_limit=RateLimit(2, 60, style=style, retry_after=False)))
+    assert [quota.count(0) for _ in range(3)][2] == (STYLES[style], False)
+
+
+def test_another_style_of_headers_is_refused():
+    with pytest.raises(ValueError, match="draft-9"):
+        RateLimit(style="draft-9")

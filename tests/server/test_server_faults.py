@@ -323,8 +323,8 @@ def test_a_body_nested_too_deeply_for_python_is_a_bad_request(server):
 
 def test_an_unknown_path_is_a_404_beside_routes_of_the_test_s_own(server):
     """respx's router answers what it has a route for; the rest is the server's."""
-    server.router.route(path__regex="/account$").respond(200, json={"data": {}})
+    server.router.route(path__regex="/monitors$").respond(200, json={"data": {}})
     with httpx.Client(base_url=server.base_url, headers={"x-api-key": server.api_key}) as client:
-        assert client.get("/account").json() == {"data": {}}
+        assert client.get("/monitors").json() == {"data": {}}
         assert client.get("/nothing").status_code == 404
         assert client.get("/batch/scrape").json()["jobs"] == []

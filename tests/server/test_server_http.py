@@ -181,11 +181,11 @@ def test_what_the_test_does_to_the_service_waits_for_the_request_under_way(runni
 
 
 def test_an_unknown_endpoint_is_a_404_in_the_log(server, http):
-    reply = http.get("/scrape/abc")
+    reply = http.get("/monitors/abc")
 
     assert (reply.status_code, reply.json()["status"]) == (404, "error")
     (exchange,) = server.exchanges
-    assert (exchange.endpoint, exchange.path, exchange.seen) == ("", "/scrape/abc", 404)
+    assert (exchange.endpoint, exchange.path, exchange.seen) == ("", "/monitors/abc", 404)
 
 
 @pytest.mark.parametrize(
