@@ -21,7 +21,7 @@ def run(urls, *, base_url, api_key, max_attempts=3):
 def _run(http, api, urls, rounds):
     began, seen = time.time(), set()
     batch = _sure(http, "POST", api, lambda: _find(http, api, urls, began, seen), json={"urls": urls})
-    url, deadline = f"{api}/{batch['batchId']}", time.monotonic() + rounds * PATIENCE
+    url, deadline = f"{api}/{batch['batchId']}", time.monotonic() + PATIENCE
     for left in reversed(range(rounds)):
         while (batch := _sure(http, "GET", url))["status"] in ("pending", "running"):
             if time.monotonic() > deadline:
