@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pytest_spidra.cassettes.format import Format
-    from pytest_spidra.clock.real import Clock
+    from pytest_spidra.traffic.clock import Clock
     from pytest_spidra.traffic.request import Request
 
 

@@ -6,7 +6,7 @@ The clock of a test is a `RealClock`, or the `VirtualClock` of `pytest_spidra.cl
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from pytest_spidra.clock.units import MICROSECONDS, ticks_to_advance
 
@@ -16,41 +16,6 @@ if TYPE_CHECKING:
 
 REAL_SILENCE, VIRTUAL_SILENCE = 60.0, 3600.0
 """Seconds that a wait which nothing ends lasts, where it costs as much and where it costs nothing."""
-
-
-class Clock(Protocol):
-    """A clock that a test runs on."""
-
-    @property
-    def now(self) -> int:
-        """Microseconds since the Unix epoch."""
-
-    @property
-    def elapsed(self) -> float:
-        """Seconds since the test began, exact to the microsecond."""
-
-    @property
-    def longest_silence(self) -> float:
-        """Seconds for which somebody who waits without a limit, for what never comes, may do so."""
-
-    def advance(self, seconds: float) -> None:
-        """Let so many seconds pass at once.
-
-        Raises:
-            ValueError: A negative number, or no finite one.
-        """
-
-    def measure_external_wait(self) -> Callable[[], float]:
-        """Begin to wait for somebody outside; call what it returns when they have come: the seconds it took."""
-
-    def start(self) -> None:
-        """The test begins."""
-
-    def stop(self) -> None:
-        """The test is over."""
-
-    def end_waits(self, message: str) -> None:
-        """Let every wait end, as `message` says why: the test goes round in circles."""
 
 
 class RealClock:

@@ -5,14 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pytest_spidra.fake.item import price_of
-from pytest_spidra.fake.job import ME
-
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from pytest_spidra.conformance.runs import Observed, Run
-    from pytest_spidra.fake.item import Item
 
 
 @dataclass
@@ -20,7 +16,8 @@ class Page:
     """One URL of a run, as the service knows it: the items that stand for it, batch by batch."""
 
     url: str
-    items: list[Item]
+    items: list[Any]
+    """The service's own."""
     batches: list[str]
     paid: int
     """How often it is or will be charged."""
@@ -31,7 +28,7 @@ class Page:
         return sum(item.attempt for item in self.items)
 
     @property
-    def last(self) -> Item | None:
+    def last(self) -> Any:
         """What became of it: an item that completed if there is one, else the newest."""
         done = [item for item in self.items if item.status == "completed"]
         several = done or self.items
@@ -43,13 +40,13 @@ def pages_of(observed: Observed, run: Run) -> list[Page]:
     mine = [
         state
         for state in observed.session.service.batches.values()
-        if state.owner == ME and state.id not in observed.before
+        if state.owner == observed.session.service.owner and state.id not in observed.before
     ]
     pages = []
     for url in dict.fromkeys(run.urls):
         found = [(state, item) for state in mine for item in state.items if item.url == url]
         paid = [
-            item.status == "completed" or (not item.terminal and not state.ending and price_of(item) > 0)
+            item.status == "completed" or (not item.terminal and not state.ending and state.charge(item) > 0)
             for state, item in found
         ]
         pages.append(Page(url, [item for _, item in found], [state.id for state, _ in found], sum(paid)))

@@ -13,8 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_spidra.clock.units import MICROSECONDS
-from pytest_spidra.clock.virtual import VirtualClock
 from pytest_spidra.sessions.fake_sessions import FakeSession
 from pytest_spidra.settings import REQUEST_LIMIT, Settings
 
@@ -103,13 +101,6 @@ def open_session(request_limit: int = REQUEST_LIMIT) -> Iterator[FakeSession]:
         yield session
     finally:
         session.close()
-
-
-def to_a_whole_second(session: FakeSession) -> None:
-    """Let the test's time go on to a whole second: HTTP dates have no more, and a run is to last as long each time."""
-    clock = session.mock.clock
-    if isinstance(clock, VirtualClock) and (beyond := clock.now % MICROSECONDS):
-        clock.advance((MICROSECONDS - beyond) / MICROSECONDS)
 
 
 def observe(

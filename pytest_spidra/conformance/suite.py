@@ -18,8 +18,8 @@ from pytest_spidra.traffic.paragraphs import paragraph
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from pytest_spidra import SpidraMock
     from pytest_spidra.conformance.cases import Case
-    from pytest_spidra.fixtures.mock import SpidraMock
     from pytest_spidra.sessions.fake_sessions import FakeSession
     from pytest_spidra.verdicts.policy_table import PolicyLine
 

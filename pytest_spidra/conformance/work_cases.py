@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from pytest_spidra import (
@@ -16,9 +16,7 @@ from pytest_spidra import (
     service_busy,
     stuck,
 )
-from pytest_spidra.clock.units import MICROSECONDS
 from pytest_spidra.conformance.cases import FINISH, FINISH_OR_RAISE, GET, HONEST, RETRY, SUBMIT, URLS, Case
-from pytest_spidra.conformance.runs import to_a_whole_second
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,8 +46,7 @@ def _credits_gone(session: FakeSession) -> None:
 
 
 def _asks_by_date(session: FakeSession) -> None:
-    to_a_whole_second(session)
-    then = datetime.fromtimestamp(session.mock.clock.now / MICROSECONDS + 20, UTC)
+    then = session.to_whole_second() + timedelta(seconds=20)
     session.mock.batch.get.script(http_error(503, retry_after=then))
 
 

@@ -15,6 +15,7 @@ import pytest
 
 from pytest_spidra.interception import messages, timeouts
 from pytest_spidra.interception.upstreams import LocalUpstream, RemoteUpstream
+from pytest_spidra.scripting.scripts import Scripts
 from pytest_spidra.scripting.steps import ok
 from pytest_spidra.traffic import endpoints
 from pytest_spidra.traffic.describe import subjects_in
@@ -24,10 +25,9 @@ from pytest_spidra.traffic.statuses import TERMINAL
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pytest_spidra.clock.real import Clock
     from pytest_spidra.interception.upstreams import RemoteCall
-    from pytest_spidra.scripting.scripts import Scripts
     from pytest_spidra.scripting.steps import Step
+    from pytest_spidra.traffic.clock import Clock
     from pytest_spidra.traffic.log import ExchangeLog
     from pytest_spidra.traffic.pending import Resolution
     from pytest_spidra.traffic.reply import Reply
@@ -53,8 +53,6 @@ class Interceptor:
     Args:
         base_url: Scheme, host, port and path below which the API lives.
 
-        scripts: What happens to requests.
-
         upstream: Who answers.
 
         log: Where exchanges are noted.
@@ -73,7 +71,6 @@ class Interceptor:
         self,
         *,
         base_url: str,
-        scripts: Scripts,
         upstream: LocalUpstream | RemoteUpstream,
         log: ExchangeLog,
         clock: Clock,
@@ -88,7 +85,7 @@ class Interceptor:
         self.end_process: Callable[[str], None] | None = None
         """Ends this process with a message, for who swallows whatever is raised and goes on for ever."""
         self._told = 0
-        self._scripts = scripts
+        self.scripts = Scripts()
         self._upstream = upstream
         self._outside = upstream if isinstance(upstream, RemoteUpstream) else None
         self._log = log
@@ -125,7 +122,7 @@ class Interceptor:
                 self._endless = self._endless or messages.endless(self._progress.limit, self._log, now)
                 self._clock.end_waits(self._endless)
                 self.fail(self._endless)
-            scripted = self._scripts.take(name, batch_id, now)
+            scripted = self.scripts.take(name, batch_id, now)
             step = scripted or HEALTHY
             label = scripted.label if scripted else None
             number = self._log.begin(request, name, batch_id, now, label)

@@ -17,8 +17,7 @@ if TYPE_CHECKING:
     import httpx
     import respx
 
-    from pytest_spidra.clock.real import Clock
-    from pytest_spidra.fake.service import Service
+    from pytest_spidra.traffic.clock import Clock
 
 
 class LocalUpstream(Protocol):
@@ -70,6 +69,16 @@ class RemoteUpstream(Protocol):
         """Let a request go."""
 
 
+class PureService(Protocol):
+    """A service that takes requests and answers them, and has no time of its own."""
+
+    def answer(self, request: Request, now: int) -> Reply:
+        """Answer a request that comes `now`, in microseconds since the epoch."""
+
+    def awaits_time(self, now: int) -> bool:
+        """Whether something is going to happen when some more time has passed."""
+
+
 class FakeUpstream:
     """The fake service, and in front of it respx's router when a test uses one.
 
@@ -86,7 +95,7 @@ class FakeUpstream:
     routable = True
 
     def __init__(
-        self, service: Service, clock: Clock, base_url: str, *, answers_unknown: bool = False
+        self, service: PureService, clock: Clock, base_url: str, *, answers_unknown: bool = False
     ) -> None:
         self._answers_unknown = answers_unknown
         self._service = service

@@ -29,9 +29,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pytest_spidra.cassettes.recording import Recording
-    from pytest_spidra.clock.real import Clock
     from pytest_spidra.interception.upstreams import LocalUpstream, RemoteUpstream
     from pytest_spidra.settings import Settings
+    from pytest_spidra.traffic.clock import Clock
     from pytest_spidra.traffic.reply import Reply
     from pytest_spidra.traffic.request import Request
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import functools
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from pytest_spidra.clock.real import Clock, RealClock
+from pytest_spidra.clock.real import RealClock
+from pytest_spidra.clock.units import MICROSECONDS
 from pytest_spidra.clock.virtual import VirtualClock
 from pytest_spidra.fixtures.mock import SpidraMock
 from pytest_spidra.sessions.conclusion import end_chapter
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from pytest_spidra.settings import Settings
+    from pytest_spidra.traffic.clock import Clock
 
 
 class FakeSession(Session):
@@ -40,6 +43,13 @@ class FakeSession(Session):
         super().__init__(settings, wiring, wiring.factory, wiring.job_factory)
         self.mock = wiring.api
         self.service = wiring.service
+
+    def to_whole_second(self) -> datetime:
+        """Let the test's time go on to a whole second, and return it: HTTP dates have no more than that."""
+        clock = self.mock.clock
+        if beyond := clock.now % MICROSECONDS:
+            clock.advance((MICROSECONDS - beyond) / MICROSECONDS)
+        return datetime.fromtimestamp(clock.now / MICROSECONDS, UTC)
 
     def _unreached(self) -> Iterable[str]:
         return unreached(self.service, self.wiring.log)

@@ -133,7 +133,7 @@ class Session:
 
     def unreached(self) -> str | None:
         """Return what was scripted and never came, in words, or None."""
-        unused = [*self.wiring.scripts.unused, *self._unreached()]
+        unused = [*self.wiring.interceptor.scripts.unused, *self._unreached()]
         if not unused or self.settings.allow_unused_steps:
             return None
         what = "A scripted step was" if len(unused) == 1 else f"{len(unused)} scripted steps were"

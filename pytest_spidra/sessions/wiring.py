@@ -14,12 +14,11 @@ from pytest_spidra.fixtures.job_factory import JobFactory
 from pytest_spidra.fixtures.mock import SpidraMock
 from pytest_spidra.interception.interceptor import Interceptor
 from pytest_spidra.interception.upstreams import FakeUpstream
-from pytest_spidra.scripting.scripts import Scripts
 from pytest_spidra.verdicts.messages import MARK
 
 if TYPE_CHECKING:
-    from pytest_spidra.clock.real import Clock
     from pytest_spidra.interception.upstreams import LocalUpstream, RemoteUpstream
+    from pytest_spidra.traffic.clock import Clock
     from pytest_spidra.traffic.log import ExchangeLog
 
 API_KEY = "spd_mock"
@@ -39,15 +38,12 @@ class Wiring:
         log: The exchanges.
 
         clock: The test's time.
-
-        scripts: What happens to requests.
     """
 
     api: SpidraApi
     interceptor: Interceptor
     log: ExchangeLog
     clock: Clock
-    scripts: Scripts
 
 
 @dataclass(frozen=True)
@@ -88,14 +84,11 @@ def wire(
 
         api_key: The key that users are given.
     """
-    scripts = Scripts()
-    interceptor = Interceptor(
-        base_url=base_url, scripts=scripts, upstream=upstream, log=log, clock=clock, limit=limit
-    )
+    interceptor = Interceptor(base_url=base_url, upstream=upstream, log=log, clock=clock, limit=limit)
     api = SpidraApi(
-        base_url=base_url, api_key=api_key, exchanges=log, clock=clock, scripts=scripts, mode=mode
+        base_url=base_url, api_key=api_key, exchanges=log, clock=clock, scripts=interceptor.scripts, mode=mode
     )
-    return Wiring(api=api, interceptor=interceptor, log=log, clock=clock, scripts=scripts)
+    return Wiring(api=api, interceptor=interceptor, log=log, clock=clock)
 
 
 def wire_fake(
@@ -137,9 +130,9 @@ def wire_fake(
         seed: Makes the ids of batches differ from another test's.
 
         silence: For clients elsewhere: seconds after which one that is to time out, and waits on, is hung up on.
+
         way: How a setting is given, in words.
     """
-    scripts = Scripts()
     service = Service(seed=seed)
     service.jobs.files.base_url = base_url
     service.account.watch(log.changed)
@@ -147,7 +140,6 @@ def wire_fake(
     upstream = FakeUpstream(service, clock, base_url, answers_unknown=answers_unknown)
     interceptor = Interceptor(
         base_url=base_url,
-        scripts=scripts,
         upstream=upstream,
         log=log,
         clock=clock,
@@ -160,7 +152,7 @@ def wire_fake(
     chapters = Chapters(
         interceptor.lock,
         log.clear,
-        scripts.clear,
+        interceptor.scripts.clear,
         interceptor.forget_progress,
         lambda: service.begin_chapter(clock.now),
     )
@@ -169,7 +161,7 @@ def wire_fake(
         api_key=api_key,
         exchanges=log,
         clock=clock,
-        scripts=scripts,
+        scripts=interceptor.scripts,
         handles=handles,
         router=upstream.router,
         factory=factory,
@@ -182,7 +174,6 @@ def wire_fake(
         interceptor=interceptor,
         log=log,
         clock=clock,
-        scripts=scripts,
         service=service,
         factory=factory,
         chapters=chapters,

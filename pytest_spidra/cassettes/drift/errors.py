@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from pytest_spidra.cassettes.drift.shapes import Difference, differences
 from pytest_spidra.fake import validation
 from pytest_spidra.fake.account import Account
-from pytest_spidra.scripting import known_errors as known
 from pytest_spidra.traffic import error_replies as replies
 
 if TYPE_CHECKING:
@@ -25,8 +24,10 @@ GATEWAY = (502, 503, 504)
 POSTS = ("submit", "retry")
 ANY = ("submit", "look", "list", "cancel", "retry")
 
-_BUSY = known.service_busy(retry_after=60).reply
-_QUEUE = known.queue_unavailable().reply
+_BUSY = replies.error_reply(
+    503, replies.SERVICE_BUSY, "SERVICE_BUSY", headers={"retry-after": "60"}, retry_after=60
+)
+_QUEUE = replies.error_reply(503, replies.QUEUE_DOWN, "QUEUE_UNAVAILABLE")
 
 # Status and code of an error, the kinds of requests that it answers, and the fake's reply.
 KNOWN: dict[tuple[int, str | None], tuple[tuple[str, ...], Reply | None]] = {
