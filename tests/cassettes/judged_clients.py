@@ -18,11 +18,11 @@ import httpx
 import spidra
 
 sys.path.append(
-    str(Path(__file__).parents[1] / "rules")
+    str(Path(__file__).parents[1] / "verdicts" / "rules")
 )  # another folder of tests, which may not be run with this
 
-import clients
-from clients import SUBMIT, TERMINAL, in_async, submitted, sync, waited_for
+import written_clients as clients
+from written_clients import SUBMIT, TERMINAL, in_async, submitted, sync, waited_for
 
 from pytest_spidra import reply_lost, request_lost, service_busy
 

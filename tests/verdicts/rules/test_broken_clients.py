@@ -6,8 +6,8 @@ import asyncio
 import inspect
 from dataclasses import dataclass, field
 
-import clients
 import pytest
+import written_clients as clients
 
 from pytest_spidra import (
     completed,

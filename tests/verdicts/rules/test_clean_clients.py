@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import inspect
 
-import clients
 import pytest
+import written_clients as clients
 
 from pytest_spidra import (
     completed,

@@ -1,6 +1,6 @@
 """Run the table of foreign clients and print how often each rule was right, false and missing.
 
-    python tests/rules/foreign/figures.py [--cells] [NAME…]
+    python tests/verdicts/rules/foreign/figures.py [--cells] [NAME…]
 
 ``--cells`` lists every cell that differs; names restrict the clients.
 """

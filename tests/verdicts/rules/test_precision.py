@@ -7,11 +7,11 @@ import contextlib
 import threading
 import time
 
-import clients
 import httpx
 import pytest
 import spidra
-from clients import SUBMIT, TERMINAL
+import written_clients as clients
+from written_clients import SUBMIT, TERMINAL
 
 from pytest_spidra import completed, failed, http_error, ok, reply_lost, request_lost, service_busy
 from pytest_spidra.verdicts.rules.judge import RULES, judge
