@@ -147,7 +147,7 @@ def test_an_import_is_judged_by_its_floors(tmp_path, path, source, offence):
     assert offences(tmp_path) == ([offence] if offence else [])
 
 
-FILES = {"settings", "options", "__init__", "plugin", "__main__"}
+FILES = {"__init__", "plugin", "__main__"}
 
 
 def test_a_circle_inside_a_room_is_an_offence(tmp_path):
@@ -186,3 +186,18 @@ def test_no_file_is_long_and_few_are_longer_than_300_lines():
 
 def test_the_root_holds_five_files_at_most():
     assert len(list(HOME.glob("*.py"))) <= 5
+
+
+def test_the_rooms_are_few_and_know_few_others():
+    """A room within a room counts as one with it."""
+    paths = {module_of(path.relative_to(HOME)): path.relative_to(HOME) for path in HOME.rglob("*.py")}
+    outer = {room: room.partition(".")[0] for room in FLOOR}
+    arrows = {
+        (outer[room_of(module)], outer[room_of(other)])
+        for module, path in paths.items()
+        for other in imported((HOME / path).read_text(), path, paths)
+    }
+    arrows -= {(room, room) for room in outer.values()}
+    assert len(set(outer.values())) <= 18
+    assert len(arrows) <= 50
+    assert len(FLOORS) <= 6
