@@ -99,8 +99,8 @@ def _times(recorded: Any) -> Times | None:
         at, known = float(recorded["at"]), int(recorded["known"])
         if not (math.isfinite(at) and math.isfinite(took)):
             return None
-        beside, late = bool(recorded.get("beside")), bool(recorded.get("late"))
-        return Times(at, max(took, 0.0), known, str(recorded["date"]), beside, late)
+        concurrent, in_teardown = bool(recorded.get("beside")), bool(recorded.get("late"))
+        return Times(at, max(took, 0.0), known, str(recorded["date"]), concurrent, in_teardown)
     return None
 
 
@@ -150,9 +150,9 @@ def to_response(reply: Reply, times: Times) -> dict[str, Any]:
     except ValueError:
         message = ""
     recorded: dict[str, Any] = {"at": times.at, "took": times.took, "known": times.known, "date": times.date}
-    if times.beside:
+    if times.concurrent:
         recorded["beside"] = True
-    if times.late:
+    if times.in_teardown:
         recorded["late"] = True
     return {
         "status": {"code": reply.status, "message": message},

@@ -71,7 +71,7 @@ class Player:
             self._queues[one.queue].append(place)
         # One after the other: no request was sent while another was under way, and all by the same thread or task.
         self._in_a_row = all(
-            one.times is not None and one.times.known == one.number and not one.times.beside
+            one.times is not None and one.times.known == one.number and not one.times.concurrent
             for one in recording.interactions
         )
         self._next = 0
@@ -118,7 +118,7 @@ class Player:
     def unplayed(self) -> str | None:
         """What the recorded test asked for and this one did not, in words; None when it was everything."""
         times = [one.times for one in self.recording.interactions]
-        return self._left([when is None or not when.late for when in times])
+        return self._left([when is None or not when.in_teardown for when in times])
 
     @property
     def unplayed_at_all(self) -> str | None:

@@ -64,7 +64,7 @@ class Recorder:
         self._sent = 0
         self._broken = ""
         self._saved: int | None = None  # how many exchanges
-        self._company = ConcurrencyDetector()
+        self._detector = ConcurrencyDetector()
         self._lock = threading.Lock()
 
     def knows(self, request: Request) -> bool:
@@ -81,14 +81,14 @@ class Recorder:
         """Whether a request of ours is on its way just now."""
         return bool(self._under_way)
 
-    def leave(self, request: Request, clock: Clock) -> RecordedCall:
+    def begin(self, request: Request, clock: Clock) -> RecordedCall:
         """Let a request go."""
         with self._lock:
             self._sent += 1
             self._keys |= {key for key in request.keys if len(key) >= SHORTEST_KEY}
-            beside = self._company.joins()
+            concurrent = self._detector.joins()
             call = self._under_way[self._sent] = RecordedCall(
-                self, self._sent, request, clock, beside=beside, late=self._saved is not None
+                self, self._sent, request, clock, concurrent=concurrent, in_teardown=self._saved is not None
             )
         return call
 
@@ -96,7 +96,7 @@ class Recorder:
         """Note a reply."""
         with self._lock:
             del self._under_way[call.number]
-            times = Times(call.at, call.took, self._sent, call.date, call.beside, call.late)
+            times = Times(call.at, call.took, self._sent, call.date, call.concurrent, call.in_teardown)
             self._done[call.number] = call.request, reply, times
 
     def has(self, call: RecordedCall) -> bool:
@@ -211,20 +211,27 @@ class RecordedCall:
     """One request on its way to the real API and back."""
 
     def __init__(
-        self, recorder: Recorder, number: int, request: Request, clock: Clock, *, beside: bool, late: bool
+        self,
+        recorder: Recorder,
+        number: int,
+        request: Request,
+        clock: Clock,
+        *,
+        concurrent: bool,
+        in_teardown: bool,
     ) -> None:
         self._recorder = recorder
         self._over = clock.measure_external_wait()
         self.number = number
         self.request = request
-        self.beside = beside
-        self.late = late
+        self.concurrent = concurrent
+        self.in_teardown = in_teardown
         self.took = 0.0
         self.at = clock.elapsed
         sent = datetime.fromtimestamp(clock.now / MICROSECONDS, UTC)
         self.date = sent.isoformat(timespec="microseconds").replace("+00:00", "Z")
 
-    def back(self, what: Reply | Exception) -> Reply:
+    def received(self, what: Reply | Exception) -> Reply:
         """Take in what came of it.
 
         Raises:

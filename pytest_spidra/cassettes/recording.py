@@ -33,17 +33,17 @@ class Times:
 
         date: When it was sent: ISO 8601, UTC.
 
-        beside: Whether another thread or task of the client had sent a request before.
+        concurrent: Whether another thread or task of the client had sent a request before.
 
-        late: Whether the test itself was over: a fixture cleared up.
+        in_teardown: Whether the test itself was over: a fixture cleared up.
     """
 
     at: float
     took: float
     known: int
     date: str
-    beside: bool = False
-    late: bool = False
+    concurrent: bool = False
+    in_teardown: bool = False
 
 
 @dataclass(frozen=True)

@@ -129,7 +129,7 @@ class Interceptor:
             if not step.processed:
                 return PendingRequest(self._noting(number, step), self._resolution(request, step))
             if self._outside:
-                call = self._outside.leave(request, self._clock)
+                call = self._outside.begin(request, self._clock)
                 return PendingRequest(
                     self._noting(number, step, call),
                     set_result=functools.partial(self._set_result, number, request, step, call),
@@ -181,7 +181,7 @@ class Interceptor:
         __tracebackhide__ = True
         with self.lock:
             try:
-                answer = call.back(what)
+                answer = call.received(what)
             except UnanswerableError as refusal:
                 self._log.seen(number, type(what).__name__, self._clock.elapsed)
                 self.fail(str(refusal))

@@ -45,7 +45,7 @@ class RemoteCall(Protocol):
     took: float
     """Seconds that its reply was under way, on the test's clock, once it is back."""
 
-    def back(self, what: Reply | Exception) -> Reply:
+    def received(self, what: Reply | Exception) -> Reply:
         """Take in what came of it.
 
         Raises:
@@ -65,7 +65,7 @@ class RemoteUpstream(Protocol):
     def knows(self, request: Request) -> bool:
         """Whether the request may go there."""
 
-    def leave(self, request: Request, clock: Clock) -> RemoteCall:
+    def begin(self, request: Request, clock: Clock) -> RemoteCall:
         """Let a request go."""
 
 

@@ -216,13 +216,13 @@ class RecordSession(Session):
     def _ask(self, request: Request) -> Reply:
         if self._recorder is None or self._libraries is None:
             raise UnanswerableError(self.refusal)
-        call = self._recorder.leave(request, self.wiring.clock)
+        call = self._recorder.begin(request, self.wiring.clock)
         what: Reply | Exception
         try:
             what = self._libraries.fetch(request, self.settings.base_url)
         except Exception as error:  # noqa: BLE001 - not only httpx's: plugins that block sockets raise their own; each ends the recording
             what = error
-        return call.back(what)
+        return call.received(what)
 
     def save(self) -> str | None:
         """Write the cassette, and once more when fixtures have sent something; return why it was not, or None."""
