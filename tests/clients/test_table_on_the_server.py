@@ -54,7 +54,7 @@ def ended(server, number):
 
 def patience(step):
     """Return the seconds that a client waits: few where it is to wait in vain."""
-    return 3 if str(step.error).endswith("Timeout") else 30
+    return 0.5 if str(step.error).endswith("Timeout") else 30
 
 
 def curl(server, step, method, url, body):
