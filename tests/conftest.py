@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -11,6 +12,26 @@ import pytest
 from pytest_spidra.fake.service import Service
 
 pytest_plugins = ["pytester"]
+
+MEASURED = {
+    name: value
+    for name in ("COVERAGE_PROCESS_START", "COVERAGE_PROCESS_CONFIG")
+    if (value := os.environ.get(name)) is not None and "PYTEST_XDIST_WORKER" in os.environ
+}
+"""What lets coverage measure the processes that a worker's tests start."""
+
+MEASURED_TESTS = ("cli", "test_ways_to_the_host.py", "test_cassette_crashes.py", "test_shown_secrets.py")
+"""Whose processes do what no other test does. Measuring takes time, and what all others do is done here as well."""
+
+
+def pytest_runtest_setup(item):
+    """Let coverage measure the processes of the few tests that need it."""
+    measured = any(part in MEASURED_TESTS for part in item.path.parts)
+    for name, value in MEASURED.items():
+        if measured:
+            os.environ[name] = value
+        else:
+            os.environ.pop(name, None)
 
 
 @pytest.fixture

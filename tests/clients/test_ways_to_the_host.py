@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -119,14 +120,34 @@ def run_ways(folder, guard):
     return found
 
 
+def run_once(tmp_path_factory, name, guard):
+    """Run all ways in one of xdist's workers, and let the others wait for what it has found."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / name
+    result = folder / "result.json"
+    try:
+        folder.mkdir()
+    except FileExistsError:
+        while not result.exists():
+            time.sleep(0.05)
+        return json.loads(result.read_text())
+    found = {}  # what cannot be run has found nothing, and nobody waits for it
+    try:
+        found = run_ways(folder, guard)
+    finally:
+        (folder / "part.json").write_text(json.dumps(found))
+        (folder / "part.json").rename(result)
+    return found
+
+
 @pytest.fixture(scope="module")
 def guarded(tmp_path_factory):
-    return run_ways(tmp_path_factory.mktemp("guarded"), "spidra_mock")
+    return run_once(tmp_path_factory, "guarded", "spidra_mock")
 
 
 @pytest.fixture(scope="module")
 def unguarded(tmp_path_factory):
-    return run_ways(tmp_path_factory.mktemp("unguarded"), "no_guard")
+    return run_once(tmp_path_factory, "unguarded", "no_guard")
 
 
 def found_in(found, name):
