@@ -20,7 +20,13 @@ MEASURED = {
 }
 """What lets coverage measure the processes that a worker's tests start."""
 
-MEASURED_TESTS = ("cli", "test_ways_to_the_host.py", "test_cassette_crashes.py", "test_shown_secrets.py")
+MEASURED_TESTS = (
+    "cli",
+    "test_ways_to_the_host.py",
+    "test_cassette_crashes.py",
+    "test_shown_secrets.py",
+    "test_blocks.py",
+)
 """Whose processes do what no other test does. Measuring takes time, and what all others do is done here as well."""
 
 
