@@ -29,20 +29,20 @@ class AiohttpAdapter:
     Args:
         attachment: The handler's.
 
-        library: The module.
+        module: The library, as it was imported.
     """
 
-    def __init__(self, attachment: Attachment, library: Any) -> None:
+    def __init__(self, attachment: Attachment, module: Any) -> None:
         self.attachment = attachment
-        self.library = library
-        self._protocol = _protocol(library)
+        self.module = module
+        self._protocol = _protocol(module)
         self._patched: list[tuple[type, str, Any, Any]] = []
-        connector = library.BaseConnector
+        connector = module.BaseConnector
         self._patch(connector, "connect", self._connecting(vars(connector)["connect"]))
         for kind in _kinds(connector):
             if (below := vars(kind).get("_create_connection")) is not None:
                 self._patch(kind, "_create_connection", self._creating(below))
-        self._method = ReplacedFunction(attachment, library.ClientSession, "_request", _address)
+        self._method = ReplacedFunction(attachment, module.ClientSession, "_request", _address)
         self.repatch()
 
     def repatch(self) -> None:
@@ -89,31 +89,31 @@ class AiohttpAdapter:
 
     def error(self, lost: ConnectionLost, request: Any) -> Exception:
         """Return the error that aiohttp raises."""
-        library, message, key = self.library, lost.message, request.connection_key
+        module, message, key = self.module, lost.message, request.connection_key
         refused = OSError(errno.ECONNREFUSED, message)
         made: dict[str, Callable[[], Exception]] = {
-            "ConnectError": lambda: library.ClientConnectorError(key, refused),
-            "ConnectTimeout": lambda: library.ConnectionTimeoutError(
+            "ConnectError": lambda: module.ClientConnectorError(key, refused),
+            "ConnectTimeout": lambda: module.ConnectionTimeoutError(
                 f"Connection timeout to host {request.url}: {message}"
             ),
-            "PoolTimeout": lambda: library.ConnectionTimeoutError(
+            "PoolTimeout": lambda: module.ConnectionTimeoutError(
                 f"Connection timeout to host {request.url}: {message}"
             ),
-            "WriteError": lambda: library.ClientOSError(errno.EPIPE, message),
-            "WriteTimeout": lambda: library.SocketTimeoutError(message),
-            "ReadError": lambda: library.ClientOSError(errno.ECONNRESET, message),
-            "ReadTimeout": lambda: library.SocketTimeoutError(message),
-            "CloseError": lambda: library.ClientConnectionError(message),
-            "RemoteProtocolError": lambda: library.ServerDisconnectedError(message),
-            "LocalProtocolError": lambda: library.ClientConnectionError(message),
-            "ProxyError": lambda: library.ClientProxyConnectionError(key, refused),
+            "WriteError": lambda: module.ClientOSError(errno.EPIPE, message),
+            "WriteTimeout": lambda: module.SocketTimeoutError(message),
+            "ReadError": lambda: module.ClientOSError(errno.ECONNRESET, message),
+            "ReadTimeout": lambda: module.SocketTimeoutError(message),
+            "CloseError": lambda: module.ClientConnectionError(message),
+            "RemoteProtocolError": lambda: module.ServerDisconnectedError(message),
+            "LocalProtocolError": lambda: module.ClientConnectionError(message),
+            "ProxyError": lambda: module.ClientProxyConnectionError(key, refused),
         }
         return own_error(lost, "aiohttp", made) or made[lost.error]()
 
 
 @functools.cache
-def _protocol(library: Any) -> Any:
-    return type("AnsweringProtocol", (Answering, library.client_proto.ResponseHandler), {})
+def _protocol(module: Any) -> Any:
+    return type("AnsweringProtocol", (Answering, module.client_proto.ResponseHandler), {})
 
 
 def _kinds(kind: type) -> list[type]:

@@ -58,7 +58,28 @@ class AnsweredRequest:
         return type(key)(**{**fields, "proxy_headers_hash": id(self.attachment)})
 
 
-class Answering:
+if TYPE_CHECKING:
+
+    class Handler:
+        """What is used of aiohttp's `ResponseHandler`, which is imported by users only."""
+
+        def __init__(self, loop: Any) -> None: ...
+
+        def set_exception(self, *args: Any, **kwargs: Any) -> None:
+            """Let whoever waits see an error."""
+
+        def close(self) -> None:
+            """Hang up."""
+
+        async def read(self) -> Any:
+            """Return the head of the next reply, and its body."""
+
+        def __getattr__(self, name: str) -> Any: ...
+else:
+    Handler = object  # the adapter puts aiohttp's own behind it
+
+
+class Answering(Handler):
     """A connection's protocol that leads nowhere: made into a subclass of aiohttp's own.
 
     It answers when the reply is waited for, which is when the request is whole and in the task that sends it.
@@ -67,7 +88,7 @@ class Answering:
     should_close = True  # nothing of it is kept for a next request
 
     def __init__(self, loop: Any, adapter: Any, asked: AnsweredRequest, timeout: Any) -> None:
-        super().__init__(loop)  # type: ignore[call-arg] # aiohttp's takes it
+        super().__init__(loop)
         self._adapter: Any = adapter
         self._asked = asked
         self._timeouts = timeout
@@ -77,23 +98,18 @@ class Answering:
         self._wire = _Wire(self)
         self.connection_made(self._wire)
 
-    if TYPE_CHECKING:
-
-        def __getattr__(self, name: str) -> Any:
-            """What is not here is aiohttp's."""
-
     def start_timeout(self) -> None:
         """The request is written; how long the reply may take is reckoned elsewhere."""
         self._written.set()
 
     def set_exception(self, *args: Any, **kwargs: Any) -> None:
         """The request could not be written."""
-        super().set_exception(*args, **kwargs)  # type: ignore[misc] # aiohttp's
+        super().set_exception(*args, **kwargs)
         self._written.set()
 
     def close(self) -> None:
         """Whoever waits for the request waits in vain."""
-        super().close()  # type: ignore[misc] # aiohttp's
+        super().close()
         self._written.set()
 
     async def read(self) -> Any:
@@ -108,7 +124,7 @@ class Answering:
             self._answered = True
             if self.exception() is None:
                 await self._answer(asked)
-        return await super().read()  # type: ignore[misc] # aiohttp's
+        return await super().read()
 
     async def _answer(self, asked: Any) -> None:
         __tracebackhide__ = True
@@ -173,14 +189,14 @@ class Answering:
 
     async def _decompressed(self, response: bytes, sent: bytes) -> bytes:
         """Return a reply's body as aiohttp's own parser makes it; as it was sent where that fails."""
-        library = self._adapter.library
-        protocol = library.client_proto.ResponseHandler(self._loop)
+        module = self._adapter.module
+        protocol = module.client_proto.ResponseHandler(self._loop)
         self._expect_reply(protocol, auto_decompress=True)
         protocol.data_received(response)
         _, payload = await protocol.read()
         try:
             content: bytes = await payload.read()
-        except library.ClientPayloadError:
+        except module.ClientPayloadError:
             return sent
         return content
 

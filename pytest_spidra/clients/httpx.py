@@ -53,17 +53,17 @@ class HttpxAdapter:
     Args:
         attachment: The handler's.
 
-        library: The module.
+        module: The library, as it was imported.
     """
 
-    def __init__(self, attachment: Attachment, library: Any) -> None:
+    def __init__(self, attachment: Attachment, module: Any) -> None:
         self.attachment = attachment
-        self.library = library
+        self.module = module
         self._patched = ExitStack()
-        self._patched.enter_context(shared_tls(library))
+        self._patched.enter_context(shared_tls(module))
         self._methods = []
         for kind, name in METHODS.items():
-            transport = getattr(library, kind)
+            transport = getattr(module, kind)
             self._methods.append(ReplacedFunction(attachment, transport, name, _address))
             below = vars(transport).get(POOL)  # another attachment's, when tests run within a test
             setattr(transport, POOL, _PoolOf(self, below))
@@ -75,7 +75,7 @@ class HttpxAdapter:
     @property
     def core(self) -> Any:
         """The library's httpcore, which it imports when the first transport is made."""
-        return sys.modules[CORES[self.library.__name__]]
+        return sys.modules[CORES[self.module.__name__]]
 
     def repatch(self) -> None:
         """Stand before everybody who has replaced the library's own functions since."""
@@ -107,12 +107,12 @@ class HttpxAdapter:
         for value in (value for _, value in request.headers if value != value.strip()):
             # h11 refuses it below us with these words, so a client with an empty key must fail here, too.
             msg = f"Illegal header value {value!r}"
-            raise self.library.LocalProtocolError(msg)
+            raise self.module.LocalProtocolError(msg)
         timeouts = request.extensions.get("timeout", {})
         return self.attachment.send(
             request.method.decode("ascii"),
             request.url.target.decode("ascii"),
-            {name.lower(): value for name, value in self.library.Headers(request.headers).items()},
+            {name.lower(): value for name, value in self.module.Headers(request.headers).items()},
             content,
             **{f"{name}_timeout": timeouts.get(name) for name in ("connect", "read", "write", "pool")},
         )
@@ -129,15 +129,15 @@ class HttpxAdapter:
 
     def original(self, raw: Any, content: bytes) -> Original[Any]:
         """Return a reply that came from outside, whose body was read."""
-        headers = {name.lower(): value for name, value in self.library.Headers(raw.headers).items()}
+        headers = {name.lower(): value for name, value in self.module.Headers(raw.headers).items()}
         try:
             # httpx undoes every compression that its client has said it takes.
-            plain = self.library.Response(raw.status, headers=raw.headers, content=content).content
-        except self.library.DecodingError:
+            plain = self.module.Response(raw.status, headers=raw.headers, content=content).content
+        except self.module.DecodingError:
             plain = content
         if plain != content:
             headers = {name: value for name, value in headers.items() if name not in OF_THE_WIRE}
-        stream = self.library.ByteStream(content)
+        stream = self.module.ByteStream(content)
         response = self.core.Response(
             raw.status, headers=raw.headers, content=stream, extensions=raw.extensions
         )
@@ -150,14 +150,14 @@ class HttpxAdapter:
             return result.response
         if isinstance(result, Reply):
             # A stream, as pools return it: it is read by the client, or as the user streams it.
-            return self._head(result, self.library.ByteStream(result.content))
+            return self._head(result, self.module.ByteStream(result.content))
         if result.partial is not None:
-            return self._head(result.partial, _Broken(self.library, result.partial.content, result))
-        error = own_error(result, self.library.__name__, vars(self.library))
-        raise error or getattr(self.library, result.error)(result.message)
+            return self._head(result.partial, _Broken(self.module, result.partial.content, result))
+        error = own_error(result, self.module.__name__, vars(self.module))
+        raise error or getattr(self.module, result.error)(result.message)
 
     def _head(self, reply: Reply, stream: Any) -> Any:
-        headers = self.library.Headers(reply_headers(reply))
+        headers = self.module.Headers(reply_headers(reply))
         return self.core.Response(
             reply.status, headers=headers.raw, content=stream, extensions={"http_version": b"HTTP/1.1"}
         )
@@ -204,7 +204,8 @@ class _Pool:
     def __setattr__(self, name: str, value: object) -> None:
         setattr(self._below, name, value)
 
-    @property  # type: ignore[misc] # object's can be set
+    # pytest-httpx asks whether it is an HTTPProxy. For mypy object.__class__ can be set as well; nobody sets it here.
+    @property  # type: ignore[misc] # read-only, see above
     def __class__(self) -> type:
         """That of the real one, for whoever asks which proxy it is for."""
         return type(self._below)
@@ -277,14 +278,14 @@ async def _hang_up(pool: Any) -> None:
 class _Broken:
     """A body that breaks off, sync and async."""
 
-    def __init__(self, library: Any, content: bytes, lost: ConnectionLost) -> None:
-        self._library = library
+    def __init__(self, module: Any, content: bytes, lost: ConnectionLost) -> None:
+        self._module = module
         self._content = content
         self._lost = lost
 
     def __iter__(self) -> Iterator[bytes]:
         yield self._content
-        raise getattr(self._library, self._lost.error)(self._lost.message)
+        raise getattr(self._module, self._lost.error)(self._lost.message)
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         for part in self:

@@ -20,11 +20,11 @@ class RequestsAdapter:
     Args:
         attachment: The handler's.
 
-        library: The module.
+        module: The library, as it was imported.
     """
 
-    def __init__(self, attachment: Attachment, library: Any) -> None:
-        owners = (library.Session, library.adapters.HTTPAdapter)
+    def __init__(self, attachment: Attachment, module: Any) -> None:
+        owners = (module.Session, module.adapters.HTTPAdapter)
         self._methods = [ReplacedFunction(attachment, owner, "send", _address) for owner in owners]
         self.repatch()
 

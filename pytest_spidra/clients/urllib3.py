@@ -40,16 +40,16 @@ class Urllib3Adapter:
     Args:
         attachment: The handler's.
 
-        library: The module.
+        module: The library, as it was imported.
     """
 
-    def __init__(self, attachment: Attachment, library: Any) -> None:
+    def __init__(self, attachment: Attachment, module: Any) -> None:
         self._attachment = attachment
-        self._library = library
-        self._version = _version(library)
+        self._module = module
+        self._version = _version(module)
         self._patched: list[tuple[type, str, Any, Any]] = []
-        pools = library.connectionpool
-        if is_answered(library):
+        pools = module.connectionpool
+        if is_answered(module):
             self._patch(pools.HTTPConnectionPool, "_make_request", self._sending)
             # Before a request is sent, a proxy is asked for a tunnel, and its path is not known then.
             self._patch(pools.HTTPConnectionPool, "_prepare_proxy", self._preparing)
@@ -110,7 +110,7 @@ class Urllib3Adapter:
         content = self._content(options.get("body"), method)
         limits = pool._get_timeout(options.get("timeout"))  # noqa: SLF001 - who sends a request has to ask there
         limits.start_connect()
-        resolved = self._library.Timeout.resolve_default_timeout
+        resolved = self._module.Timeout.resolve_default_timeout
         connect_timeout, read_timeout = resolved(limits.connect_timeout), resolved(limits.read_timeout)
         pending = self._attachment.send(
             method,
@@ -150,15 +150,15 @@ class Urllib3Adapter:
         return response
 
     def _content(self, body: Any, method: str) -> bytes:
-        chunks = self._library.util.request.body_to_chunks(body, method=method, blocksize=16384).chunks
+        chunks = self._module.util.request.body_to_chunks(body, method=method, blocksize=16384).chunks
         return b"".join(part.encode() if isinstance(part, str) else bytes(part) for part in chunks or ())
 
     def _plain(self, raw: Any, sent: bytes) -> bytes:
         """Return a body without its compression, as far as urllib3 can undo it."""
-        again = self._library.HTTPResponse(io.BytesIO(sent), headers=raw.headers, preload_content=False)
+        again = self._module.HTTPResponse(io.BytesIO(sent), headers=raw.headers, preload_content=False)
         try:
             plain: bytes = again.read(decode_content=True)
-        except self._library.exceptions.HTTPError:
+        except self._module.exceptions.HTTPError:
             return sent
         return plain
 
@@ -166,10 +166,10 @@ class Urllib3Adapter:
         self, status: int, headers: Any, content: bytes, method: str, url: str, options: dict[str, Any]
     ) -> Any:
         """Return a response as urllib3 makes it of what a connection gives; one that is cut off fails as it is read."""
-        headers = self._library.HTTPHeaderDict(headers)
+        headers = self._module.HTTPHeaderDict(headers)
         headers.pop("transfer-encoding", None)  # the body comes in one piece
         promised = 0 if method == "HEAD" or status in BODILESS else int(headers.get("content-length") or 0)
-        return self._library.HTTPResponse(
+        return self._module.HTTPResponse(
             body=_Body(content, promised),
             headers=headers,
             status=status,
@@ -193,7 +193,7 @@ class Urllib3Adapter:
     ) -> Exception:
         """Return what urllib3's own code raises here, before `urlopen` makes of it what users see."""
         connect, read = timeouts
-        errors = self._library.exceptions
+        errors = self._module.exceptions
         message = lost.message
         made: dict[str, Callable[[], Exception]] = {
             "ConnectError": lambda: errors.NewConnectionError(
@@ -222,18 +222,18 @@ class Urllib3Adapter:
 
 
 @functools.cache
-def _version(library: Any) -> dict[str, Any]:
+def _version(module: Any) -> dict[str, Any]:
     """Return how a response is told that it came by HTTP/1.1."""
-    known = inspect.signature(library.HTTPResponse).parameters
+    known = inspect.signature(module.HTTPResponse).parameters
     return {"version": HTTP_1_1} | ({"version_string": "HTTP/1.1"} if "version_string" in known else {})
 
 
 @functools.cache
-def is_answered(library: Any) -> bool:
+def is_answered(module: Any) -> bool:
     """Whether this is a urllib3 that is answered: one before version 2, and urllib3-future, send in other ways."""
-    pool = library.connectionpool.HTTPConnectionPool
+    pool = module.connectionpool.HTTPConnectionPool
     names = inspect.signature(pool._make_request).parameters  # noqa: SLF001 - the seam
-    return "response_conn" in names and not hasattr(library, "AsyncPoolManager")
+    return "response_conn" in names and not hasattr(module, "AsyncPoolManager")
 
 
 class _Body(io.BytesIO):
