@@ -7,6 +7,7 @@ differs between kinds is a `JobKind`; each is in a module of its own (`scrapes`,
 from __future__ import annotations
 
 import copy
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
@@ -51,7 +52,7 @@ class Customer(Protocol):
         """Return the customer's job of that id, brought up to `now`; None when there is none, or none any more."""
 
 
-class JobKind:
+class JobKind(ABC):
     """What is particular to one kind of job: words, serializer, price."""
 
     name: ClassVar[str]
@@ -118,25 +119,25 @@ class JobKind:
         """Return what answers its endpoints beside submit and get."""
         return {}
 
+    @abstractmethod
     def problems(self, body: dict[str, Any], account: Account) -> list[str]:
         """Return one sentence for each thing wrong with a submit's body."""
-        raise NotImplementedError
 
     def refusal(self, problems: list[str]) -> Reply:
         """Return the answer to a submit with such problems."""
         return error_replies.invalid(problems)
 
+    @abstractmethod
     def accepted(self, body: dict[str, Any], account: Account) -> dict[str, Any]:
         """Return what is kept of an acceptable body."""
-        raise NotImplementedError
 
+    @abstractmethod
     def parts(self, body: dict[str, Any], pages_of: PagesOf) -> list[str]:
         """Return what a job works at, URLs mostly."""
-        raise NotImplementedError
 
+    @abstractmethod
     def price(self, account: Account, parts: Sequence[str], body: dict[str, Any]) -> int:
         """Return the credits to reserve for each part."""
-        raise NotImplementedError
 
     def needed(self, account: Account, parts: Sequence[str], body: dict[str, Any]) -> int:
         """Return the credits without which it is refused."""
@@ -154,17 +155,17 @@ class JobKind:
         """Return what the answer to a submit says beside status and id."""
         return {}
 
+    @abstractmethod
     def shown(self, state: JobState, now: int) -> dict[str, Any]:
         """Return the body of the status endpoint."""
-        raise NotImplementedError
 
+    @abstractmethod
     def result(self, state: JobState, item: Item) -> Any:
         """Return what a part comes to when the script does not say."""
-        raise NotImplementedError
 
+    @abstractmethod
     def ordered(self, parts: list[str], given: dict[str, Any]) -> dict[str, Any]:
         """Return the body of a submit for such parts, as a factory orders it."""
-        raise NotImplementedError
 
     @property
     def own_words(self) -> dict[str, BatchStatus]:
