@@ -100,11 +100,13 @@ def _test_of(case: Case, place: int) -> Callable[..., None]:
         del spidra_mock  # it is there, and answers
         rounds = case.rounds or self.max_attempts
         if case.operation == "batch.retry" and rounds == 1:
+            # No choice of the runner's: its suite says that it has one round, and this case is about a second one.
             pytest.skip("a runner with one round sends no retry")
         session, runner = request.node.stash[END_OF_TEST].session, request.node.nodeid.rpartition("::")[0]
         observed, found = try_case(case, run_batch, session, rounds, self.longest_run)
         if _not_used(observed, case):  # what is wrong all the same, another case tells
             request.node.stash[POLICY] = policy_line(runner, case, place, observed, [], "not used")
+            # It does its work without this endpoint, and a table that said "ok" would say more than was seen.
             pytest.skip(f"this runner never sends a {case.operation}")
         request.node.stash[POLICY] = policy_line(runner, case, place, observed, found)
         if found:
