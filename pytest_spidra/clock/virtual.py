@@ -33,27 +33,14 @@ from pytest_spidra.clock.activity import Activity
 from pytest_spidra.clock.brakes import Brakes
 from pytest_spidra.clock.dates import Dates
 from pytest_spidra.clock.functions import REAL, current_functions
-from pytest_spidra.clock.loops import (
-    Loops,
-    make_run,
-    make_run_forever,
-    make_run_until_complete,
-    make_set_running_loop,
-    running_loop,
-)
+from pytest_spidra.clock.loops import Loops, running_loop
 from pytest_spidra.clock.membership import Membership
 from pytest_spidra.clock.other_fakes import UNKNOWN_TRIO, refuse_other_fakes
-from pytest_spidra.clock.pools import (
-    OpenWork,
-    make_popen,
-    make_process_submit,
-    make_run_in_executor,
-    make_submit,
-)
+from pytest_spidra.clock.patches import Patches
+from pytest_spidra.clock.pools import OpenWork
 from pytest_spidra.clock.real import REAL_SILENCE, VIRTUAL_SILENCE
 from pytest_spidra.clock.schedule import Schedule
 from pytest_spidra.clock.stand_ins import INSTALLED, STAND_INS, reads_clock
-from pytest_spidra.clock.thread_waits import ThreadWaits, make_condition_wait, make_join, make_simple_queue
 from pytest_spidra.clock.units import MICROSECONDS, exact_from, ticks_to_advance
 from pytest_spidra.clock.waiting import Waiter
 
@@ -105,13 +92,16 @@ class VirtualClock:
         self._dates = Dates(self.schedule, reads_clock)
         self._activity = Activity(self.schedule, self.membership, self._work)
         self.schedule.activity = self._activity
-        self.replaced: dict[Any, Any] = {}
-        self._patched: list[tuple[Any, str, Any, Any]] = []
+        self._patches = Patches(self.schedule, self.membership, self._work, self._loops)
+
+    @property
+    def replaced(self) -> dict[Any, Any]:
+        """The classes that are replaced as a whole, wherever a module holds them, each with ours."""
+        return self._patches.classes
 
     def _forget(self) -> None:
         for part in (self.schedule, self._brakes, self.membership, self._work, self._loops, self._activity):
             part.forget()
-        self._patched = []
 
     def __repr__(self) -> str:
         """Say whether it runs and how far it got."""
@@ -264,7 +254,7 @@ class VirtualClock:
         INSTALLED.install(self)
         try:
             self._dates.start(self._began_at)
-            self._patch_all()
+            self._patches.put()
             INSTALLED.put()
             loop = running_loop()
             if loop is not None:
@@ -283,9 +273,9 @@ class VirtualClock:
             schedule.stopped = True
             INSTALLED.uninstall(self)
         parts: list[Callable[[], object]] = [
-            lambda: INSTALLED.take_away(self.replaced),
+            lambda: INSTALLED.take_away(self._patches.classes),
             self._dates.stop,
-            self._unpatch,
+            self._patches.take_away,
             lambda: self._loops.hand_back(skew / MICROSECONDS),
             schedule.wake_everybody,
         ]
@@ -300,55 +290,3 @@ class VirtualClock:
         schedule.waiters = waiters  # whoever was just woken still has to take itself out
         if errors:
             raise errors[0]
-
-    def _patch_all(self) -> None:
-        import asyncio
-        import concurrent.futures.thread
-        import queue
-        import subprocess
-        import threading
-
-        waits = ThreadWaits(self.schedule, self.membership)
-        self._patch(threading.Condition, "wait", make_condition_wait, waits)
-        self._patch(threading.Thread, "join", make_join, waits)
-        self.replaced = {queue.SimpleQueue: make_simple_queue(waits, queue.SimpleQueue)}
-        self._patch(subprocess.Popen, "__init__", make_popen, self._work)
-        loop = asyncio.BaseEventLoop
-        self._patch(asyncio.events, "_set_running_loop", make_set_running_loop, self._loops)
-        self._patch(loop, "run_forever", make_run_forever, self._loops)
-        self._patch(asyncio.runners.Runner, "run", make_run, self._loops)
-        self._patch(loop, "run_in_executor", make_run_in_executor, self._work)
-        pool = concurrent.futures.thread.ThreadPoolExecutor
-        self._patch(pool, "submit", make_submit, self._work)
-        processes = sys.modules.get("concurrent.futures.process")
-        if processes is not None:
-            self._patch(processes.ProcessPoolExecutor, "submit", make_process_submit, self._work)
-        loop_in_c = getattr(sys.modules.get("uvloop"), "Loop", None)
-        if loop_in_c is not None:
-            self._patch(loop_in_c, "run_until_complete", make_run_until_complete, self._loops)
-        trio_runs = sys.modules.get("trio._core._run")
-        if hasattr(trio_runs, "SystemClock"):
-            from pytest_spidra.clock.trio_clock import make_default_clock
-
-            self._patch(trio_runs, "SystemClock", make_default_clock, (self.schedule, self.membership))
-
-    def _patch(self, owner: Any, name: str, make: Callable[[Any, Any], Any], part: object) -> None:
-        original = vars(owner).get(name, _INHERITED)
-        substitute = make(part, getattr(owner, name) if original is _INHERITED else original)
-        substitute.__name__ = name
-        substitute.__qualname__ = f"{owner.__qualname__}.{name}" if isinstance(owner, type) else name
-        self._patched.append((owner, name, original, substitute))
-        setattr(owner, name, substitute)
-
-    def _unpatch(self) -> None:
-        for owner, name, original, substitute in reversed(self._patched):
-            # If somebody patched on top and still is there, theirs stays; ours passes through.
-            if vars(owner).get(name) is not substitute:
-                continue
-            if original is _INHERITED:
-                delattr(owner, name)
-            else:
-                setattr(owner, name, original)
-
-
-_INHERITED = object()
