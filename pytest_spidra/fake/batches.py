@@ -12,10 +12,10 @@ from pytest_spidra.fake import serializers, validation
 from pytest_spidra.fake.batch import BatchState
 from pytest_spidra.fake.item import Item
 from pytest_spidra.fake.job import ME
-from pytest_spidra.fake.jobs import NO_SUCH_HOST
 from pytest_spidra.fake.outcome_scripts import OutcomeScripts, UnusedOutcomes
 from pytest_spidra.fake.outcomes import BatchEnd, Outcome, completed, failed
-from pytest_spidra.fake.urls import cannot_resolve
+from pytest_spidra.fake.urls import NO_SUCH_HOST, cannot_resolve
+from pytest_spidra.fake.uuids import BATCH, Uuids
 from pytest_spidra.traffic import error_replies
 from pytest_spidra.traffic.reply import Reply
 from pytest_spidra.traffic.strict_json import parse_json
@@ -39,7 +39,7 @@ class Batches:
 
         accounting: Where credits are moved.
 
-        mark: What makes ids differ from another service's.
+        uuids: Makes ids.
 
         owner: Whose batches the customer sees.
 
@@ -50,7 +50,7 @@ class Batches:
         self,
         account: Account,
         accounting: CreditAccounting,
-        mark: str,
+        uuids: Uuids,
         owner: str = ME,
         beside: Batches | None = None,
     ) -> None:
@@ -60,7 +60,7 @@ class Batches:
         self.batches: dict[str, BatchState] = beside.batches if beside else {}
         self.ends: deque[BatchEnd] = beside.ends if beside else deque()  # of the next batches to be submitted
         self.outcomes: OutcomeScripts = beside.outcomes if beside else OutcomeScripts()
-        self._mark = mark
+        self.uuids = uuids
         self._endpoints: dict[str, Callable[[Request, str | None, int], Reply]] = {
             "batch.submit": self._submit,
             "batch.get": self._get,
@@ -229,10 +229,10 @@ class Batches:
         """Put a batch there, whose items are not queued yet; see `BatchState` for what is given."""
         number = len(self.batches) + 1
         state = BatchState(
-            id=self._uuid(number, 0),
+            id=self.uuids.of(BATCH, number),
             owner=owner or self.owner,
             options=options,
-            items=[Item(self._uuid(number, place), url) for place, url in enumerate(urls, 1)],
+            items=[Item(self.uuids.of(BATCH, number, place), url) for place, url in enumerate(urls, 1)],
             created_at=now,
             price=self.account.price_per_url,
             accounting=self.accounting,
@@ -243,8 +243,3 @@ class Batches:
         )
         self.batches[state.id] = state
         return state
-
-    def _uuid(self, batch: int, item: int) -> str:
-        """Return a UUID in which a reader finds the batch's number, and the item's (0: the batch itself)."""
-        mark = self._mark
-        return f"{batch:08x}-{mark[:4]}-4{mark[4:7]}-8{mark[7:10]}-{item:012x}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pytest_spidra.clock.units import MICROSECONDS
+from pytest_spidra.fake.uuids import DOCUMENT, Uuids
 
 LIFE = 24 * 3600  # seconds
 
@@ -22,19 +23,18 @@ class Documents:
     """The customer's documents, by id.
 
     Args:
-        mark: What makes ids differ from another service's.
+        uuids: Makes their ids.
     """
 
-    def __init__(self, mark: str) -> None:
-        self._mark = mark
+    def __init__(self, uuids: Uuids) -> None:
+        self._uuids = uuids
         self._documents: dict[str, Document] = {}
         self._count = 0
 
     def add(self, name: str, content: bytes | None, now: int) -> str:
         """Keep a document, or a place for one, and return its id."""
         self._count += 1
-        mark = self._mark
-        file_id = f"{self._count:08x}-{mark[:4]}-4{mark[4:7]}-b{mark[7:10]}-{0:012x}"
+        file_id = self._uuids.of(DOCUMENT, self._count)
         self._documents[file_id] = Document(name, content, now + LIFE * MICROSECONDS)
         return file_id
 

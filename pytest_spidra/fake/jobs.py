@@ -10,51 +10,36 @@ from typing import TYPE_CHECKING, Any
 from pytest_spidra.fake.documents import Documents
 from pytest_spidra.fake.files import Files
 from pytest_spidra.fake.item import Item
-from pytest_spidra.fake.job import ME, JobKind, JobState
 from pytest_spidra.fake.outcome_scripts import ScriptedOutcomes, UnusedOutcomes
 from pytest_spidra.fake.outcomes import BatchEnd, Outcome, completed, failed
-from pytest_spidra.fake.urls import cannot_resolve
+from pytest_spidra.fake.urls import NO_SUCH_HOST, cannot_resolve
+from pytest_spidra.fake.uuids import JOB, LOG
 from pytest_spidra.traffic import error_replies
 from pytest_spidra.traffic.reply import Reply
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from pytest_spidra.fake.account import Account
     from pytest_spidra.fake.batch import BatchState
-    from pytest_spidra.fake.credits import CreditAccounting
+    from pytest_spidra.fake.batches import Batches
+    from pytest_spidra.fake.job import JobKind, JobState
     from pytest_spidra.traffic.request import Request
-
-NO_SUCH_HOST = "net::ERR_NAME_NOT_RESOLVED"
 
 
 class Jobs:
     """Every job of one customer that is no batch, in the order of creation.
 
     Args:
-        account: The customer's settings.
-
-        accounting: Where credits are moved.
-
-        mark: What makes ids differ from another service's.
-
-        owner: Whose jobs the customer sees.
+        batches: The same customer's, who pays for both from one account.
 
         beside: Those of another customer, which stand in the same place, and are scripted alike.
     """
 
-    def __init__(
-        self,
-        account: Account,
-        accounting: CreditAccounting,
-        mark: str,
-        owner: str = ME,
-        beside: Jobs | None = None,
-    ) -> None:
-        self.owner = owner
-        self.account = account
-        self.accounting = accounting
-        self._mark = mark
+    def __init__(self, batches: Batches, beside: Jobs | None = None) -> None:
+        self.account = batches.account
+        self.accounting = batches.accounting
+        self.owner = batches.owner
+        self._uuids = batches.uuids
         self.states: dict[str, JobState] = beside.states if beside else {}
         self.pages: dict[str | None, list[str]] = beside.pages if beside else {}
         self.skipped: dict[str | None, dict[str, str]] = beside.skipped if beside else {}
@@ -62,7 +47,7 @@ class Jobs:
         self.outcomes: dict[tuple[str, str], ScriptedOutcomes] = beside.outcomes if beside else {}
         self.attempts: Counter[tuple[str, str]] = beside.attempts if beside else Counter()
         self.files: Files = beside.files if beside else Files(self._file)
-        self.documents: Documents = beside.documents if beside else Documents(mark)
+        self.documents: Documents = beside.documents if beside else Documents(self._uuids)
         self.files.documents = self.documents
 
     def create(
@@ -95,10 +80,10 @@ class Jobs:
         """
         number = len(self.states) + 1
         state = kind.state(
-            id=self._uuid(number, 0),
+            id=self._uuids.of(JOB, number),
             owner=owner or self.owner,
             options=options,
-            items=[Item(self._uuid(number, place), part) for place, part in enumerate(parts, 1)],
+            items=[Item(self._uuids.of(JOB, number, place), part) for place, part in enumerate(parts, 1)],
             created_at=now,
             price=price,
             accounting=self.accounting,
@@ -107,7 +92,7 @@ class Jobs:
             looks_before_start=looks_before_start,
             all_failed=kind.all_failed,
             kind=kind,
-            log_id=self._uuid(number, 0, "a"),
+            log_id=self._uuids.of(LOG, number),
             price_of_page=self.account.price_per_url,
             files=self.files,
             shows=self.account.crawl_data,
@@ -246,11 +231,6 @@ class Jobs:
                 if item.id == part and item.status == "completed":
                     return _CONTENTS[suffix](item.url) if suffix in _CONTENTS else None
         return None
-
-    def _uuid(self, job: int, part: int, variant: str = "9") -> str:
-        """Return a UUID in which a reader finds the job's number; the variant tells it from a batch's."""
-        mark = self._mark
-        return f"{job:08x}-{mark[:4]}-4{mark[4:7]}-{variant}{mark[7:10]}-{part:012x}"
 
 
 _CONTENTS: dict[str, Callable[[str], bytes]] = {

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from pytest_spidra.fake.account import Account
@@ -17,6 +16,7 @@ from pytest_spidra.fake.maps import Maps
 from pytest_spidra.fake.quota import Quota
 from pytest_spidra.fake.records import Records
 from pytest_spidra.fake.uploads import Uploads
+from pytest_spidra.fake.uuids import Uuids
 from pytest_spidra.traffic import error_replies
 from pytest_spidra.traffic.endpoints import match
 from pytest_spidra.traffic.reply import Reply
@@ -51,9 +51,8 @@ class Service(Batches):
         self._seed = seed
         self._of_keys: dict[str, Service] = {}
         self.ledger = Ledger()
-        mark = sha256(seed.encode()).hexdigest()[:10] if seed else "0" * 10
-        super().__init__(account, CreditAccounting(account, self.ledger), mark, owner, beside)
-        self.jobs: Jobs = Jobs(account, self.accounting, mark, owner, beside.jobs if beside else None)
+        super().__init__(account, CreditAccounting(account, self.ledger), Uuids(seed), owner, beside)
+        self.jobs: Jobs = Jobs(self, beside.jobs if beside else None)
         self._quota = Quota(account)
         for kind in KINDS.values():
             self._endpoints |= self.jobs.endpoints(kind)

@@ -6,6 +6,9 @@ import ipaddress
 import socket
 from urllib.parse import unquote, urlsplit
 
+NO_SUCH_HOST = "net::ERR_NAME_NOT_RESOLVED"
+"""What a page fails with whose host cannot be found: Chromium's words, as no source shows the service's."""
+
 # IPv4-compatible, IPv4-mapped and NAT64: the last 32 bits are the address that is meant.
 _HOLDS_IPV4 = tuple(map(ipaddress.IPv6Network, ("::/96", "::ffff:0:0/96", "64:ff9b::/96")))
 
