@@ -2,31 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from pytest_spidra.traffic.jobs import Job
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+from pytest_spidra.traffic.jobs import Handle
 
 
-class Batch:
-    """One batch, seen without asking the API for it.
-
-    Reading it is no look: it neither moves the batch on nor stands in the exchange log. Two handles are equal
-    when their ids are, and wherever a batch is asked for, its id does as well.
-    """
-
-    def __init__(self, id: str, urls: Sequence[str], view: Callable[[], dict[str, Any]]) -> None:  # noqa: A002 - users write batch.id, and handles of their own like this
-        self.id = id
-        self.urls = list(urls)
-        self._view = view
-
-    @property
-    def status(self) -> str:
-        """``pending``, ``running``, ``completed``, ``failed`` or ``cancelled``, at this moment."""
-        status: str = self._view()["status"]
-        return status
+class Batch(Handle):
+    """One batch: ``pending``, ``running``, ``completed``, ``failed`` or ``cancelled``."""
 
     @property
     def items(self) -> list[dict[str, Any]]:
@@ -39,24 +21,18 @@ class Batch:
         """URLs of the items that are ``failed`` at this moment, in the order of submission."""
         return [item["url"] for item in self.items if item["status"] == "failed"]
 
-    def __eq__(self, other: object) -> bool:
-        return self.id == other.id if isinstance(other, Batch) else NotImplemented
-
-    def __hash__(self) -> int:
-        return hash(self.id)
-
     def __repr__(self) -> str:
         return f"<Batch {self.id} {self.status}, {len(self.urls)} URLs, {len(self.failed_urls)} failed>"
 
 
-def id_of(batch: Batch | Job | str) -> str:
+def id_of(batch: Handle | str) -> str:
     """Return the id of a batch or job.
 
     Raises:
         TypeError: `batch` is neither a `Batch` nor a `Job` nor an id.
     """
     __tracebackhide__ = True
-    if isinstance(batch, Batch | Job):
+    if isinstance(batch, Handle):
         return batch.id
     if isinstance(batch, str):
         return batch
