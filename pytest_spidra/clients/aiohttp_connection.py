@@ -68,9 +68,6 @@ if TYPE_CHECKING:
         def set_exception(self, *args: Any, **kwargs: Any) -> None:
             """Let whoever waits see an error."""
 
-        def close(self) -> None:
-            """Hang up."""
-
         async def read(self) -> Any:
             """Return the head of the next reply, and its body."""
 
@@ -105,11 +102,6 @@ class Answering(Handler):
     def set_exception(self, *args: Any, **kwargs: Any) -> None:
         """The request could not be written."""
         super().set_exception(*args, **kwargs)
-        self._written.set()
-
-    def close(self) -> None:
-        """Whoever waits for the request waits in vain."""
-        super().close()
         self._written.set()
 
     async def read(self) -> Any:

@@ -403,6 +403,26 @@ def test_cookies_of_a_reply_are_kept(spidra_mock):
     assert asyncio.run(ask()) == ("7", ["lane"])
 
 
+def test_a_session_that_is_closed_in_the_middle_of_a_request_ends_it(spidra_mock):
+    """The service never saw it: its body was not whole."""
+
+    async def body():
+        yield b'{"urls":'
+        await asyncio.sleep(1000)
+
+    async def ask():
+        session = aiohttp.ClientSession(headers=KEY)
+        task = asyncio.create_task(session.post(URL, data=body()))
+        await asyncio.sleep(1)
+        await session.close()
+        with pytest.raises(aiohttp.ServerDisconnectedError):
+            await task
+
+    asyncio.run(ask())
+    assert spidra_mock.clock.elapsed == 1.0
+    assert not spidra_mock.exchanges
+
+
 def test_a_status_raises_as_it_always_does(spidra_mock):
     spidra_mock.batch.list.always(503)
     with pytest.raises(requests.HTTPError, match="503 Server Error: Service Unavailable"):
