@@ -173,15 +173,13 @@ class Batches:
         """Set how the attempts at URLs end, in one batch or in all that are not told otherwise."""
         self.outcomes.script(outcomes, batch_id)
 
-    def forget_scripts(self, now: int) -> None:
-        """Forget what is scripted; batches go on as they were told to."""
+    def keep_outcomes(self, now: int) -> None:
+        """Let batches go on as they were told to, also when what is scripted for all is forgotten."""
         for state in self.batches.values():
             state.advance(now)
             self.outcomes.keep_for(state.id, [item.url for item in state.items])
             if state.terminal:
                 state.ending = None
-        self.outcomes.forget_for_all()
-        self.ends.clear()
 
     def script_end(self, ending: BatchEnd) -> None:
         """Set how the next batch to be submitted ends."""

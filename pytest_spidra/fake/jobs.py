@@ -184,14 +184,12 @@ class Jobs:
         """Set how the n-th job of a kind with a URL fares at it."""
         self.outcomes.update({(kind, url): ScriptedOutcomes(several) for url, several in outcomes.items()})
 
-    def forget_scripts(self, now: int) -> None:
-        """Forget what is scripted; an attempt that has begun ends as it was told to."""
+    def begin_attempts(self, now: int) -> None:
+        """Let every attempt begin whose time has come: it ends as it is told to by now."""
         for state in self.states.values():
             state.advance(now)
             if state.terminal:
                 state.ending = None
-        for scripted in (self.outcomes, self.attempts, self.ends, self.pages, self.skipped):
-            scripted.clear()
 
     def unused_outcomes(self) -> list[tuple[str, UnusedOutcomes]]:
         """Return what was scripted of a kind's URLs and no job came to, with the kind's name."""

@@ -66,9 +66,10 @@ class OutcomeScripts:
         found = {url: scripted for url in urls if (scripted := self.find(batch_id, url))}
         self._of.setdefault(batch_id, {}).update(found)
 
-    def forget_for_all(self) -> None:
-        """Forget what is scripted for all batches."""
-        self._all.clear()
+    @property
+    def for_all(self) -> dict[str, ScriptedOutcomes]:
+        """What is scripted for all batches."""
+        return self._all
 
     def unused(self, batches: Mapping[str, list[str]]) -> list[UnusedOutcomes]:
         """Return what is scripted for all batches and no attempt came to.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pytest_spidra.fake.account import Account
 from pytest_spidra.fake.batches import Batches
@@ -105,14 +105,21 @@ class Service(Batches):
         """Every batch and job, whoever's it is."""
         return [*self.batches.values(), *self.jobs.states.values()]
 
+    @property
+    def scripted(self) -> tuple[Any, ...]:
+        """What holds all that is scripted here, to be emptied or put back; what single batches were told aside."""
+        jobs = self.jobs
+        of_jobs = jobs.outcomes, jobs.attempts, jobs.ends, jobs.pages, jobs.skipped
+        return self.ends, self.outcomes.for_all, *of_jobs, self.maps.sites
+
     def begin_chapter(self, now: int) -> None:
-        """Forget what is scripted, and let the ledger begin anew; batches and jobs go on as they were told to.
+        """Let the ledger begin anew; batches and jobs go on as they were told to, whatever becomes of `scripted`.
 
         What is unfinished still holds credits, which count as reserved, as they do of one that was there from the
         beginning.
         """
-        self.forget_scripts(now)
-        self.jobs.forget_scripts(now)
+        self.keep_outcomes(now)
+        self.jobs.begin_attempts(now)
         for service in (self, *self._of_keys.values()):
             mine = [state for state in self._states if state.accounting is service.accounting]
             service.ledger.reserved = sum(item.held for state in mine for item in state.items)

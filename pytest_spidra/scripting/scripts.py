@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import defaultdict
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pytest_spidra.scripting.steps import Step
@@ -91,11 +91,10 @@ class Scripts:
         """Let every endpoint answer alike for a while."""
         self._outages.append(Outage(step, start, seconds))
 
-    def clear(self) -> None:
-        """Forget them all."""
-        with self._lock:
-            self._scripts.clear()
-            self._outages.clear()
+    @property
+    def scripted(self) -> tuple[Any, ...]:
+        """What holds all that is scripted here, to be emptied or put back."""
+        return self._scripts, self._outages
 
     def take(self, endpoint: str, batch_id: str | None, now: float) -> Step | None:
         """Return what happens to the next request, None when nothing is scripted.

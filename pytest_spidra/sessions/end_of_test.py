@@ -80,7 +80,7 @@ class EndOfTest:
             @functools.wraps(inner)
             async def asynchronous(*args: Any, **kwargs: Any) -> None:
                 __tracebackhide__ = True
-                chapters.forget()  # what failed before has been told
+                chapters.begin_example()
                 await inner(*args, **kwargs)
                 chapters.begin()
 
@@ -90,7 +90,7 @@ class EndOfTest:
             @functools.wraps(inner)
             def synchronous(*args: Any, **kwargs: Any) -> None:
                 __tracebackhide__ = True
-                chapters.forget()
+                chapters.begin_example()
                 inner(*args, **kwargs)
                 chapters.begin()
 

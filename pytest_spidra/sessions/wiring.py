@@ -151,8 +151,8 @@ def wire_fake(
     factory = BatchFactory(handles, unresolvable=as_recorded)
     chapters = Chapters(
         interceptor.lock,
+        [*interceptor.scripts.scripted, *service.scripted],
         log.clear,
-        interceptor.scripts.clear,
         interceptor.forget_progress,
         lambda: service.begin_chapter(clock.now),
     )

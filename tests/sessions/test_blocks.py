@@ -758,11 +758,24 @@ def test_asyncio_run_in_a_block_is_on_the_clock():
         assert mock.clock.elapsed == 3600
 
 
+def test_a_chapter_forgets_what_was_said_of_a_site(spidra_mock):
+    with httpx.Client(base_url=spidra_mock.base_url, headers={"x-api-key": spidra_mock.api_key}) as client:
+        found = []
+        for _ in range(2):
+            found.append(client.post("/map", json={"url": "https://a.example"}).text)
+            spidra_mock.map.finds(["https://a.example/only"])
+            found.append(client.post("/map", json={"url": "https://a.example"}).text)
+            spidra_mock.reset()
+    assert found[0] == found[2]
+    assert found[1] == found[3] != found[0]
+
+
 # -- examples of hypothesis with the fixture --------------------------------------------------------
 
 EXAMPLES = """
 import httpx, pytest, spidra
 from hypothesis import HealthCheck, given, settings, strategies as st
+from pytest_spidra import failed
 
 ALL = settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True, database=None)
 
@@ -796,6 +809,40 @@ def test_unreached(spidra_mock, count):
     if count > 6:
         spidra_mock.batch.get.script(503)
 
+@pytest.fixture
+def prepared(spidra_mock):
+    submit(spidra_mock)
+    spidra_mock.batch.list.script(503)
+    spidra_mock.batch.get.always(500)
+    spidra_mock.batch.outcomes({"https://b.example": [failed()]})
+    spidra_mock.map.finds(["https://c.example/1"])
+    return spidra_mock
+
+LOGS = []
+
+@ALL
+@given(count=st.integers(0, 9))
+def test_what_a_fixture_has_scripted_holds_in_each_example(prepared, count):
+    LOGS.append(len(prepared.exchanges))
+    headers = {"x-api-key": prepared.api_key}
+    with httpx.Client(base_url=prepared.base_url, headers=headers) as client:
+        assert [client.get("/batch/scrape").status_code for _ in range(2)] == [503, 200]
+        batch = client.post("/batch/scrape", json={"urls": ["https://b.example"]}).json()["batchId"]
+        assert client.get(f"/batch/scrape/{batch}").status_code == 500
+        prepared.clock.advance(1)
+        found = client.post("/map", json={"url": "https://c.example"}).json()
+        assert "https://c.example/1" in str(found)
+        client.delete(f"/batch/scrape/{batch}")
+
+def test_the_first_example_has_what_the_fixture_has_sent_and_no_other_has_anything():
+    assert LOGS[0] == 1
+    assert set(LOGS[1:]) == {0}
+
+@ALL
+@given(count=st.integers(0, 9))
+def test_what_a_fixture_has_scripted_is_reached(prepared, count):
+    pass
+
 @ALL
 @given(count=st.integers(0, 9))
 def test_fails_by_itself(spidra_mock, count):
@@ -813,7 +860,7 @@ def test_each_example_of_hypothesis_is_a_chapter_of_a_test_with_the_fixture(pyte
         *("--spidra-rules=error", "-p", "no:cacheprovider"),
         timeout=100,
     )
-    result.assert_outcomes(passed=2, failed=3)
+    result.assert_outcomes(passed=4, failed=4)
     shown = str(result.stdout)
     assert "AssertionError: resubmitted-unfinished: " in shown
     assert "count=6" in shown
