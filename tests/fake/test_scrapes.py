@@ -8,6 +8,7 @@ import pytest
 from fake_client import KEY
 from job_client import JobClient
 
+from pytest_spidra.fake.job import JobKind
 from pytest_spidra.fake.outcomes import completed, failed, stuck
 
 A, B, C = "https://a.example/", "https://b.example/", "https://c.example/"
@@ -370,3 +371,15 @@ def test_an_hour_counts_from_the_end_and_not_from_the_look(client):
 def test_what_nobody_looks_at_is_billed_all_the_same(client):
     submitted(client, A, B)
     assert client.service.bill(client.now).charged == 4
+
+
+def test_a_kind_that_leaves_something_out_cannot_be_made():
+    class Halfway(JobKind):
+        name = "halfway"
+
+    with pytest.raises(TypeError) as raised:
+        Halfway()
+    assert all(
+        name in str(raised.value)
+        for name in ("problems", "accepted", "parts", "price", "shown", "result", "ordered")
+    )
